@@ -1,0 +1,1 @@
+"""Backends: where answers come from. ``base`` is the protocol, ``registry`` finds the one for a model."""

@@ -1,0 +1,97 @@
+"""What a backend is: a protocol, and the request it is handed.
+
+A backend turns one :class:`Request` into a stream of events (see ``events.py``). It knows nothing of
+conversations, views or the ledger, and keeps no state of a stream on itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from ..content import Message
+    from ..events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long to wait for a server.
+
+    Attributes:
+        first_byte_s: From sending the request to the first byte of the reply, in seconds.
+        stall_s: Between two bytes of the reply, in seconds.
+    """
+
+    first_byte_s: float = 120.0
+    stall_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request to a model, as it is sent.
+
+    Attributes:
+        model: The model's name as the server knows it.
+        messages: The whole context in order, the system message (if any) first.
+        params: Further request parameters by their OpenAI name (temperature, max_tokens, seed, stop …); values
+            are JSON. None values are not sent.
+        is_streaming: False asks for the answer in one piece; the events are the same.
+        timeouts: How long to wait.
+        max_retries: How often to try again before the first byte. Count.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    is_streaming: bool = True
+    timeouts: Timeouts = Timeouts()
+    max_retries: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendInfo:
+    """What is true of a backend as a whole; holds no secret.
+
+    Attributes:
+        name: The backend's name in ledger and error messages ("openai", "local", "ollama").
+        is_local: True where nothing leaves this machine.
+        base_url: Where requests go, without credentials or query.
+        organization: The organization billed, None where none is set.
+        provider: The provider's id for price look-ups, None where unknown.
+    """
+
+    name: str
+    is_local: bool
+    base_url: str
+    organization: str | None = None
+    provider: str | None = None
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Where answers come from."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name in ledger and error messages."""
+
+    def info(self) -> BackendInfo:
+        """What is true of the backend as a whole; costs nothing and asks no server."""
+
+    def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Send a request and yield what comes back.
+
+        Closing the iterator closes the connection. Runs on the engine's loop.
+
+        Raises:
+            BackendError: One of its children, ``from`` its cause; nothing else.
+        """
+
+    async def models(self) -> list[Mapping[str, Any]]:
+        """The models the server offers, as it describes them; each has at least ``id``."""
+
+    async def aclose(self) -> None:
+        """Close connections and end child processes; the backend may be used again afterwards."""

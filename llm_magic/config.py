@@ -1,0 +1,257 @@
+"""The one table of settings, and the layers a value is looked up in.
+
+The first layer that has a value wins: the cell's options, the conversation, the session (``%chat config``),
+``%config LLMMagic``, the environment, the default. Traits, environment variables, ``%chat config`` and the
+documentation are all made from ``SETTINGS``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from .errors import ConfigurationError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind: TypeAlias = Literal["text", "secret", "integer", "number", "flag", "json"]
+Origin: TypeAlias = Literal["cell", "conversation", "session", "%config", "environment", "default"]
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: Its name everywhere; ``LLM_MAGIC_<NAME>`` in the environment.
+        kind: What its value is: text, secret, integer, number, flag, json.
+        default: Value where no layer has one; None means "not sent" or "not set".
+        help: One line; units included.
+        environment: Further environment variables, after ``LLM_MAGIC_<NAME>``, first set wins.
+        is_parameter: Sent with requests under its own name where it is not None.
+        choices: Allowed values, empty for any.
+        minimum: Smallest allowed number, None for any.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+    environment: tuple[str, ...] = ()
+    is_parameter: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that set it, first set wins."""
+        return (f"LLM_MAGIC_{self.name.upper()}", *self.environment)
+
+    def parse(self, text: str) -> Any:
+        """A value from its text form.
+
+        Raises:
+            ConfigurationError: The text does not fit the kind.
+        """
+        if self.kind in ("text", "secret"):
+            return self.checked(text)
+        try:
+            match self.kind:
+                case "integer":
+                    return self.checked(int(text))
+                case "number":
+                    return self.checked(float(text))
+                case "flag":
+                    return self.checked(_flag(text))
+                case _:
+                    return self.checked(json.loads(text))
+        except ValueError as exc:
+            raise self._misfit(text) from exc
+
+    def checked(self, value: Any) -> Any:
+        """The value, if it fits.
+
+        Raises:
+            ConfigurationError: It does not.
+        """
+        if value is None:
+            return None
+        fits = {
+            "text": isinstance(value, str),
+            "secret": isinstance(value, str) or callable(value),
+            "integer": isinstance(value, int) and not isinstance(value, bool),
+            "number": isinstance(value, int | float) and not isinstance(value, bool),
+            "flag": isinstance(value, bool),
+            "json": True,
+        }[self.kind]
+        if not fits or (self.choices and value not in self.choices):
+            raise self._misfit(value)
+        if self.minimum is not None and value < self.minimum:
+            raise self._misfit(value)
+        return value
+
+    def _misfit(self, value: object) -> ConfigurationError:
+        shown = "the value" if self.kind == "secret" else repr(value)
+        wanted = {"integer": "a whole number", "number": "a number", "flag": "on or off", "json": "JSON"}.get(self.kind, "text")
+        if self.choices:
+            wanted = "one of " + ", ".join(self.choices)
+        if self.minimum is not None:
+            wanted += f" of at least {self.minimum:g}"
+        return ConfigurationError(f"{shown} does not fit {self.name}.", hint=f"{self.name} is {wanted}")
+
+
+def _flag(text: str) -> bool:
+    lowered = text.lower()
+    if lowered not in _TRUE + _FALSE:
+        raise ValueError(text)
+    return lowered in _TRUE
+
+
+_ROWS = (
+    Setting(
+        name="model",
+        kind="text",
+        default=None,
+        help="the model to ask (default: gpt-5.4-mini; without a key the local smollm2-135m-instruct)",
+        environment=("OPENAI_MODEL",),
+    ),
+    Setting(
+        name="system",
+        kind="text",
+        default=None,
+        help='the system prompt (default: none; local: "You are a helpful assistant.")',
+    ),
+    Setting(name="temperature", kind="number", default=None, help="sampling temperature", is_parameter=True, minimum=0),
+    Setting(name="top_p", kind="number", default=None, help="nucleus sampling", is_parameter=True, minimum=0),
+    Setting(name="max_tokens", kind="integer", default=None, help="most tokens to answer", is_parameter=True, minimum=1),
+    Setting(name="seed", kind="integer", default=None, help="seed of the sampling", is_parameter=True),
+    Setting(
+        name="api_key",
+        kind="secret",
+        default=None,
+        help="the key; never shown",
+        environment=("OPENAI_API_KEY", "MBODI_API_KEY"),
+    ),
+    Setting(
+        name="base_url",
+        kind="text",
+        default=None,
+        help="address of an OpenAI-compatible server",
+        environment=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    ),
+    Setting(name="organization", kind="text", default=None, help="organization billed", environment=("OPENAI_ORG_ID",)),
+    Setting(name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)),
+    Setting(name="headers", kind="json", default=None, help="further request headers, a JSON object"),
+    Setting(name="first_byte_timeout_s", kind="number", default=120.0, help="seconds to wait for the first byte", minimum=0.001),
+    Setting(name="stall_timeout_s", kind="number", default=600.0, help="seconds to wait between bytes", minimum=0.001),
+    Setting(name="max_retries", kind="integer", default=2, help="retries before the first token", minimum=0),
+    Setting(name="max_in_flight", kind="integer", default=2, help="requests under way at once", minimum=1),
+    Setting(name="max_image_edge_px", kind="integer", default=2048, help="longest side of a picture that is sent, in pixels", minimum=1),
+    Setting(name="detail", kind="text", default="auto", help="how closely a model looks at pictures", choices=("auto", "low", "high", "original")),
+    Setting(name="frame_rows", kind="integer", default=20, help="rows of a DataFrame that are sent", minimum=1),
+    Setting(name="frame_columns", kind="integer", default=30, help="columns of a DataFrame that are sent", minimum=1),
+    Setting(name="frame_bytes", kind="integer", default=8000, help="bytes of a DataFrame that are sent", minimum=100),
+    Setting(name="footer", kind="flag", default=True, help="a line under an answer: model, tokens, cost if known"),
+    Setting(name="view", kind="text", default="auto", help="how answers are shown", choices=("auto", "plain", "static")),
+    Setting(name="stream", kind="flag", default=True, help="show an answer while it arrives"),
+    Setting(
+        name="local_model",
+        kind="text",
+        default=None,
+        help="path of a GGUF file for the local model",
+    ),
+)
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in _ROWS}
+# What the OpenAI API has and this package does not send, with the reason (row B16).
+_REFUSED = {
+    "stream": "set with %chat config stream=off or --no-stream",
+    "messages": "the conversation makes them",
+    "functions": "it is retired: use tools",
+    "function_call": "it is retired: use tool_choice",
+    "n": "one ask has one answer: ask again for another version",
+}
+
+
+def setting(name: str) -> Setting:
+    """The setting with this name.
+
+    Raises:
+        ConfigurationError: There is none; the hint names the nearest.
+    """
+    if name in SETTINGS:
+        return SETTINGS[name]
+    raise ConfigurationError(f"Unknown setting {name!r}.", hint=did_you_mean(name, SETTINGS, otherwise="%chat config lists them"))
+
+
+def checked_parameter(name: str, value: Any) -> Any:
+    """A request parameter given by name, if it may be sent.
+
+    Raises:
+        ConfigurationError: It is one that this package decides itself.
+    """
+    if name in _REFUSED:
+        raise ConfigurationError(f"The parameter {name!r} cannot be set.", hint=_REFUSED[name])
+    return SETTINGS[name].checked(value) if name in SETTINGS else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A setting's value and where it comes from."""
+
+    value: Any
+    origin: Origin
+
+
+@dataclass(slots=True, kw_only=True)
+class Config:
+    """The layers below conversation and cell. Values are checked when they are set.
+
+    Attributes:
+        session: Set by ``%chat config``.
+        traits: Set by ``%config LLMMagic`` or a configuration file.
+        environ: Where environment variables are read, at each look-up.
+    """
+
+    session: dict[str, Any] = field(default_factory=dict)
+    traits: dict[str, Any] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={shown(name, value)}' for name, value in self.session.items())})"
+
+    def look_up(self, name: str, *upper: tuple[Origin, Mapping[str, Any]]) -> Value:
+        """A setting's value and origin.
+
+        Args:
+            name: The setting.
+            upper: Layers over the session's, the strongest first.
+
+        Raises:
+            ConfigurationError: No such setting, or the environment's value does not fit.
+        """
+        row = setting(name)
+        for origin, layer in (*upper, ("session", self.session), ("%config", self.traits)):
+            if layer.get(name) is not None:
+                return Value(value=layer[name], origin=origin)
+        for variable in row.variables():
+            if text := self.environ.get(variable):
+                try:
+                    return Value(value=row.parse(text), origin="environment")
+                except ConfigurationError as exc:
+                    raise ConfigurationError(f"{variable}: {exc.message}", hint=exc.hint) from exc
+        return Value(value=row.default, origin="default")
+
+    def get(self, name: str, *upper: tuple[Origin, Mapping[str, Any]]) -> Any:
+        """A setting's value alone; see :meth:`look_up`."""
+        return self.look_up(name, *upper).value
+
+
+def shown(name: str, value: Any) -> str:
+    """A value as it may be printed: secrets only as set or not set."""
+    if SETTINGS[name].kind == "secret":
+        return "not set" if value is None else "set (hidden)"
+    return "not set" if value is None else json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,133 @@
+"""What a backend yields while a model answers: a closed union of frozen values.
+
+A stream is any number of deltas, at most one :class:`UsageReport`, and exactly one :class:`Completed`, which
+is its last event; a stream that breaks raises a ``BackendError`` instead of completing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    """More text of the answer; never empty. Neighbouring deltas may arrive joined."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningDelta:
+    """More of what the model thinks aloud; never part of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalDelta:
+    """More text of a refusal, which the protocol keeps apart from the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A piece of one tool call.
+
+    Attributes:
+        index: Which call of this answer the piece belongs to, counted from 0 in order of appearance.
+        id: The call's id, "" where this piece brings none.
+        name: The function's name, "" where this piece brings none.
+        arguments: More of the JSON text of the arguments.
+    """
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogprobsDelta:
+    """Log probabilities of further answer tokens, as the server sent them (token, logprob, bytes, top_logprobs)."""
+
+    tokens: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReport:
+    """What the server bills for the request."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """The request failed before its first byte and is tried again.
+
+    Attributes:
+        attempt: The retry about to be made, from 1.
+        max_retries: How many there may be.
+        wait_s: Pause before it, in seconds.
+        reason: Why, in a few words ("rate limited", "server error 500").
+    """
+
+    attempt: int
+    max_retries: int
+    wait_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something the user should read once beside the answer ("the local model was restarted")."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The server accepted the request: from here on it bills, and nothing is retried.
+
+    Attributes:
+        request_id: The server's id of the request, None where it sent none.
+        retries: Retries that went before. Count.
+    """
+
+    request_id: str | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """The answer is whole.
+
+    Attributes:
+        finish_reason: stop, length, tool_calls, content_filter, or "unknown" where the server did not say.
+        model: The model that answered, as the server names it; None where it does not.
+        service_tier: The tier the server billed, None where it does not say.
+    """
+
+    finish_reason: str
+    model: str | None = None
+    service_tier: str | None = None
+
+
+Event: TypeAlias = (
+    TextDelta
+    | ReasoningDelta
+    | RefusalDelta
+    | ToolCallDelta
+    | LogprobsDelta
+    | UsageReport
+    | Retrying
+    | Notice
+    | Opened
+    | Completed
+)

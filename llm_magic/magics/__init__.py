@@ -1,0 +1,1 @@
+"""The magics: options, commands, completion, and what a cell does."""

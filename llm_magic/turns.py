@@ -1,0 +1,253 @@
+"""One ask and its answer: the frozen Turn, and the TurnBuilder that folds a stream of events into one.
+
+What comes in: the events of a backend. What goes out: a Turn, whole or partial. Nothing here sends, shows or
+stores anything.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
+
+from .content import Message, ToolCall, message, text_of
+from .events import (
+    Completed,
+    Event,
+    LogprobsDelta,
+    Notice,
+    Opened,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from .usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Status: TypeAlias = Literal["complete", "interrupted", "truncated", "failed"]
+
+
+def new_id() -> str:
+    """An identifier for a turn, slot or conversation: 12 hex digits, unlike any other in practice."""
+    return secrets.token_hex(6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One version of one ask: what was asked, what came back, what it cost.
+
+    Attributes:
+        id: Unique, 12 hex digits.
+        prompt: The messages asked, usually one of the user; evaluated, never a template.
+        text: The answer, exactly as it came, reasoning and refusal apart.
+        status: complete; interrupted by the user; truncated (the stream ended without its end); failed.
+        reasoning: What the model thought aloud.
+        refusal: The refusal, where the model refused.
+        tool_calls: Functions the model wanted called.
+        logprobs: Per answer token what the server sent (token, logprob, bytes, top_logprobs); None if not asked.
+        finish_reason: stop, length, tool_calls, content_filter, unknown; None where the answer is not whole.
+        error: Why it is not complete, one line; None where it is.
+        usage: Tokens of the request.
+        cost_usd: Price in US dollars, None where no price is known.
+        backend: Name of the backend.
+        requested_model: The model asked for.
+        model: The model that answered, None where none did.
+        request_id: The server's id of the request.
+        at: When it was asked, UTC.
+        latency_s: From asking to the end, in seconds.
+        ttft_s: From asking to the first piece of the answer, in seconds; None where none came.
+        retries: Retries before the first byte. Count.
+        system: The system prompt that was sent, None where none was.
+        settings: Request parameters that were sent, by their OpenAI name.
+        seen: Ids of the turns that were sent as context, in order.
+        cell_id: Hashed identity of the cell that asked, None where there is none.
+        notices: Lines shown beside the answer.
+    """
+
+    id: str
+    prompt: tuple[Message, ...]
+    text: str = ""
+    status: Status = "complete"
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[Mapping[str, Any], ...] | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    backend: str = ""
+    requested_model: str = ""
+    model: str | None = None
+    request_id: str | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    retries: int = 0
+    system: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    cell_id: str | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """The answer is not whole."""
+        return self.status != "complete"
+
+    @property
+    def is_sendable(self) -> bool:
+        """The turn can be context of later asks: it did not fail, and it has something to say."""
+        return self.status != "failed" and bool(self.text or self.refusal)
+
+    @property
+    def prompt_text(self) -> str:
+        """Text of the prompt, other parts left out."""
+        return "\n".join(text_of(item.parts) for item in self.prompt)
+
+    def messages(self) -> tuple[Message, ...]:
+        """The turn as context: the prompt, then the answer. Reasoning and tool calls are not sent again."""
+        return (*self.prompt, message("assistant", self.text or self.refusal))
+
+
+class TurnBuilder:
+    """Folds the events of one stream into one Turn.
+
+    Args:
+        base: The turn as far as it is known before the first event; its id, prompt, model … are kept.
+        clock: Seconds, monotonic; the only thing tests replace.
+    """
+
+    def __init__(self, base: Turn, *, clock: Any = time.monotonic) -> None:
+        self._base = base
+        self._clock = clock
+        self._start = clock()
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: dict[int, list[str]] = {}
+        self._logprobs: list[Mapping[str, Any]] = []
+        self._notices: list[str] = list(base.notices)
+        self._ttft_s: float | None = None
+        self._opened: Opened | None = None
+        self._retries = 0
+        self.usage: Usage | None = None
+        self.completed: Completed | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        if len(self._text) > 1:
+            self._text = ["".join(self._text)]
+        return self._text[0] if self._text else ""
+
+    @property
+    def output_text(self) -> str:
+        """All text the model produced so far: answer, reasoning, refusal, arguments of calls."""
+        calls = (piece for call in self._calls.values() for piece in call[1:])
+        return "".join([*self._reasoning, *self._text, *self._refusal, *calls])
+
+    @property
+    def is_opened(self) -> bool:
+        """The server accepted the request, so it bills."""
+        return self._opened is not None
+
+    def add(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case TextDelta(text=text):
+                self._first()
+                self._text.append(text)
+            case ReasoningDelta(text=text):
+                self._first()
+                self._reasoning.append(text)
+            case RefusalDelta(text=text):
+                self._first()
+                self._refusal.append(text)
+            case ToolCallDelta():
+                self._first()
+                call = self._calls.setdefault(event.index, ["", "", ""])
+                call[0] = call[0] or event.id
+                call[1] += event.name
+                call[2] += event.arguments
+            case LogprobsDelta(tokens=tokens):
+                self._logprobs.extend(tokens)
+            case UsageReport(usage=usage):
+                self.usage = usage
+            case Retrying(attempt=attempt):
+                self._retries = attempt
+            case Notice(text=text):
+                self._notices.append(text)
+            case Opened():
+                self._opened = event
+                self._retries = max(self._retries, event.retries)
+            case Completed():
+                self.completed = event
+            case _:
+                assert_never(event)
+
+    def build(
+        self,
+        *,
+        status: Status | None = None,
+        error: str | None = None,
+        request_id: str | None = None,
+        usage: Usage | None = None,
+        cost_usd: float | None = None,
+    ) -> Turn:
+        """The turn as it stands.
+
+        Args:
+            status: How it ended; None means complete if the stream completed, else truncated.
+            error: One line that says why it is not complete.
+            request_id: The server's id, where only the error knows it.
+            usage: Tokens to record where the server reported none.
+            cost_usd: Price of ``usage``.
+        """
+        base = self._base
+        done = self.completed
+        if status is None:
+            status = "complete" if done else "truncated"
+        text, refusal = self.text, "".join(self._refusal)
+        if status in ("interrupted", "truncated") and not (text or refusal or self._calls):
+            status = "failed" if status == "truncated" else status
+        return Turn(
+            id=base.id,
+            prompt=base.prompt,
+            text=text,
+            status=status,
+            reasoning="".join(self._reasoning),
+            refusal=refusal,
+            tool_calls=tuple(
+                ToolCall(id=call[0], name=call[1], arguments=call[2]) for _, call in sorted(self._calls.items())
+            ),
+            logprobs=tuple(self._logprobs) if self._logprobs else None,
+            finish_reason=done.finish_reason if done else None,
+            error=error,
+            usage=self.usage or usage or Usage(),
+            cost_usd=cost_usd,
+            backend=base.backend,
+            requested_model=base.requested_model,
+            model=done.model if done else None,
+            request_id=request_id or (self._opened.request_id if self._opened else None),
+            at=base.at,
+            latency_s=self._clock() - self._start,
+            ttft_s=self._ttft_s,
+            retries=self._retries,
+            system=base.system,
+            settings=base.settings,
+            seen=base.seen,
+            cell_id=base.cell_id,
+            notices=tuple(self._notices),
+        )
+
+    def _first(self) -> None:
+        if self._ttft_s is None:
+            self._ttft_s = self._clock() - self._start

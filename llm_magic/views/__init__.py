@@ -1,0 +1,1 @@
+"""Views: how one answer is shown. They draw events and decide nothing."""
