@@ -1,0 +1,132 @@
+"""Work with language models inside a notebook.
+
+``%load_ext llm_magic`` gives ``%%chat``, ``%llm``, ``%%llm`` and ``%chat``; the names below are the same engine from Python.
+Importing this package loads nothing heavy and starts no thread: names arrive when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .api import Conversation, ask, conversation, models, usage
+    from .backends.local import LocalBackend
+    from .backends.openai import OpenAIBackend
+    from .backends.registry import register_backend
+    from .engine import allow_nested
+    from .errors import (
+        AuthenticationError,
+        BackendError,
+        BackendTimeoutError,
+        BudgetExceededError,
+        ConfigurationError,
+        ContentError,
+        ContextLengthError,
+        InterpolationError,
+        Interrupted,
+        LLMMagicError,
+        MissingDependencyError,
+        QuotaError,
+        RateLimitedError,
+        RequestRejectedError,
+        SessionBusyError,
+        StoreError,
+        StreamInterruptedError,
+        ToolError,
+    )
+    from .reply import Reply
+    from .values import register_content
+
+# Where each public name lives.
+_HOMES = {
+    "AuthenticationError": "errors",
+    "BackendError": "errors",
+    "BackendTimeoutError": "errors",
+    "BudgetExceededError": "errors",
+    "ConfigurationError": "errors",
+    "ContentError": "errors",
+    "ContextLengthError": "errors",
+    "Conversation": "api",
+    "InterpolationError": "errors",
+    "Interrupted": "errors",
+    "LLMMagicError": "errors",
+    "LocalBackend": "backends.local",
+    "MissingDependencyError": "errors",
+    "OpenAIBackend": "backends.openai",
+    "QuotaError": "errors",
+    "RateLimitedError": "errors",
+    "Reply": "reply",
+    "RequestRejectedError": "errors",
+    "SessionBusyError": "errors",
+    "StoreError": "errors",
+    "StreamInterruptedError": "errors",
+    "ToolError": "errors",
+    "allow_nested": "engine",
+    "ask": "api",
+    "conversation": "api",
+    "models": "api",
+    "register_backend": "backends.registry",
+    "register_content": "values",
+    "usage": "api",
+}
+__all__ = [
+    "AuthenticationError",
+    "BackendError",
+    "BackendTimeoutError",
+    "BudgetExceededError",
+    "ConfigurationError",
+    "ContentError",
+    "ContextLengthError",
+    "Conversation",
+    "InterpolationError",
+    "Interrupted",
+    "LLMMagicError",
+    "LocalBackend",
+    "MissingDependencyError",
+    "OpenAIBackend",
+    "QuotaError",
+    "RateLimitedError",
+    "Reply",
+    "RequestRejectedError",
+    "SessionBusyError",
+    "StoreError",
+    "StreamInterruptedError",
+    "ToolError",
+    "__version__",
+    "allow_nested",
+    "ask",
+    "conversation",
+    "models",
+    "register_backend",
+    "register_content",
+    "usage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """``%load_ext llm_magic``."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """``%unload_ext llm_magic``: the magics go, connections close; conversations and ledger stay."""
+    from .magics import unload
+
+    unload(shell)

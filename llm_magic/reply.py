@@ -1,0 +1,248 @@
+"""Reply: an answer as a value, and how an answer is shown once it is whole.
+
+The bundle made here is what a notebook keeps: safe HTML and safe plain text, never raw Markdown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from . import rendering
+from .errors import ContentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .content import Part, ToolCall
+    from .turns import Turn
+    from .usage import Usage
+
+Form: TypeAlias = Literal["text", "markdown", "json", "code"]
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.M | re.S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer, as ``%llm`` and ``Conversation.ask`` return it.
+
+    ``str(reply)`` is the text; shown in a notebook, it is the safe HTML of the answer.
+
+    Attributes:
+        turn: Everything that is known of the ask and its answer.
+        form: How it is shown: text, markdown, json or code.
+        has_footer: Shown with a line that tells model, tokens and cost.
+    """
+
+    turn: Turn
+    form: Form = "markdown"
+    has_footer: bool = True
+
+    def __str__(self) -> str:
+        return self.turn.text
+
+    def __repr__(self) -> str:
+        return rendering.plain_text(plain_answer(self.turn, form=self.form, has_footer=False))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return answer_bundle(self.turn, form=self.form, has_footer=self.has_footer)
+
+    @property
+    def text(self) -> str:
+        """The answer's text, exactly as it came; "" where the model refused."""
+        return self.turn.text
+
+    @property
+    def data(self) -> Any:
+        """The answer read as JSON, with or without a code fence around it.
+
+        Raises:
+            ContentError: It is not JSON.
+        """
+        return parse_json(self.turn.text)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The answer's content in order."""
+        return self.turn.messages()[-1].parts
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Functions the model wanted called."""
+        return self.turn.tool_calls
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought aloud, "" where it did not."""
+        return self.turn.reasoning
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the request."""
+        return self.turn.usage
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Price in US dollars, None where no price is known."""
+        return self.turn.cost_usd
+
+    @property
+    def model(self) -> str:
+        """The model that answered; where the server does not say, the one that was asked."""
+        return self.turn.model or self.turn.requested_model
+
+    @property
+    def finish_reason(self) -> str | None:
+        """stop, length, tool_calls, content_filter or unknown."""
+        return self.turn.finish_reason
+
+    @property
+    def logprobs(self) -> tuple[Mapping[str, Any], ...] | None:
+        """Per token: token, logprob, bytes, top_logprobs, as the server sent them; None where not asked for."""
+        return self.turn.logprobs
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request."""
+        return self.turn.request_id
+
+    @property
+    def latency_s(self) -> float | None:
+        """From asking to the end, in seconds."""
+        return self.turn.latency_s
+
+    @property
+    def ttft_s(self) -> float | None:
+        """From asking to the first piece of the answer, in seconds."""
+        return self.turn.ttft_s
+
+
+def parse_json(text: str) -> Any:
+    """JSON out of an answer: the whole text, or its only fenced block.
+
+    Raises:
+        ContentError: Neither is JSON.
+    """
+    candidates = [text, *(body for _, body in fenced(text))]
+    for candidate in candidates:
+        try:
+            return json.loads(candidate)
+        except ValueError:
+            continue
+    raise ContentError("The answer is not JSON.", hint="its text is in .text")
+
+
+def fenced(text: str) -> list[tuple[str, str]]:
+    """The fenced code blocks of an answer: (language, code) in order.
+
+    >>> fenced("Here:\\n```py\\nx = 1\\n```\\nDone.")
+    [('py', 'x = 1\\n')]
+    """
+    return [(match[2], match[3]) for match in _FENCE.finditer(text)]
+
+
+def footer(turn: Turn) -> str:
+    """The line under an answer: model, tokens, cost if known; no times, so that a re-run changes nothing else."""
+    model = turn.model or turn.requested_model
+    if turn.backend == "local":
+        model += " (local model on this machine)"
+    pieces = [model]
+    if turn.usage.total_tokens:
+        sign = "~" if turn.usage.is_estimate else ""
+        pieces.append(f"{sign}{turn.usage.input_tokens} → {sign}{turn.usage.output_tokens} tokens")
+    if turn.cost_usd:
+        pieces.append(dollars(turn.cost_usd))
+    return " · ".join(pieces)
+
+
+def dollars(amount: float) -> str:
+    """An amount of US dollars, to two digits that say something.
+
+    >>> dollars(0.000123), dollars(1.5)
+    ('$0.00012', '$1.50')
+    """
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.2g}" if amount >= 1e-4 else f"${amount:.6f}".rstrip("0")  # noqa: PLR2004
+
+
+def remarks(turn: Turn) -> list[str]:
+    """What the reader must know beside the answer: how it ended where not well, notices."""
+    lines = list(turn.notices)
+    match turn.status:
+        case "interrupted":
+            lines.append("interrupted: what had arrived is kept")
+        case "truncated":
+            lines.append("truncated: what had arrived is kept")
+        case "failed":
+            lines.append(f"failed: {turn.error or 'nothing arrived'}")
+        case "complete":
+            if turn.finish_reason == "length":
+                lines.append("cut off: the limit of tokens was reached")
+            elif turn.finish_reason == "content_filter":
+                lines.append("cut off by the provider's content filter")
+            if turn.tool_calls:
+                names = ", ".join(call.name for call in turn.tool_calls)
+                lines.append(f"the model asked to call {names}; nothing was called")
+            elif not (turn.text or turn.refusal):
+                lines.append("(empty reply)")
+    return lines
+
+
+def answer_bundle(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> dict[str, str]:
+    """What is displayed and kept of an answer: safe ``text/html`` and safe ``text/plain``."""
+    return {
+        "text/html": html_answer(turn, form=form, has_footer=has_footer),
+        "text/plain": rendering.plain_text(plain_answer(turn, form=form, has_footer=has_footer)),
+    }
+
+
+def html_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> str:
+    """The answer as safe HTML, with reasoning folded, remarks and footer."""
+    pieces = []
+    if turn.reasoning:
+        pieces.append(rendering.reasoning_html(turn.reasoning))
+    if turn.text:
+        pieces.append(_form_html(turn.text, form))
+    if turn.refusal:
+        pieces.append(rendering.notice_html("The model refused:") + rendering.markdown_html(turn.refusal))
+    pieces.extend(rendering.notice_html(line) for line in remarks(turn))
+    if has_footer:
+        pieces.append(rendering.footer_html(footer(turn)))
+    return rendering.answer_html("".join(pieces))
+
+
+def plain_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> str:
+    """The answer as text, with remarks and footer; not yet made safe for a terminal."""
+    pieces = [_form_text(turn.text, form)] if turn.text else []
+    if turn.refusal:
+        pieces.append(f"The model refused: {turn.refusal}")
+    pieces.extend(f"[{line}]" for line in remarks(turn))
+    if has_footer:
+        pieces.append(f"[{footer(turn)}]")
+    return "\n".join(pieces)
+
+
+def _form_html(text: str, form: Form) -> str:
+    match form:
+        case "markdown":
+            return rendering.markdown_html(text)
+        case "text":
+            return rendering.preformatted_html(text)
+        case "json":
+            return rendering.code_html(_form_text(text, form), "json")
+        case "code":
+            blocks = fenced(text) or [("", text)]
+            return "".join(rendering.code_html(code, language) for language, code in blocks)
+
+
+def _form_text(text: str, form: Form) -> str:
+    if form == "json":
+        try:
+            return json.dumps(parse_json(text), indent=2, ensure_ascii=False)
+        except ContentError:
+            # Not JSON after all: what the model wrote is shown, and .data says so when it is asked for.
+            return text
+    if form == "code":
+        return "\n".join(code for _, code in fenced(text)) or text
+    return text

@@ -1,0 +1,119 @@
+"""The view for terminals: text as it streams, safe for the terminal, remarks and footer at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from .. import rendering
+from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, TextDelta
+from ..reply import footer, plain_answer, remarks
+
+if TYPE_CHECKING:
+    from ..events import Event
+    from ..reply import Form
+    from ..turns import Turn
+
+STATUS_AFTER_S = 0.5
+
+
+class PlainView:
+    """Prints an answer while it arrives.
+
+    Args:
+        form: How the answer is shown; json and code are printed when they are whole.
+        has_footer: A line under the answer tells model, tokens and cost.
+    """
+
+    def __init__(self, *, form: Form = "markdown", has_footer: bool = True) -> None:
+        self._form = form
+        self._has_footer = has_footer
+        self._stream = rendering.PlainStream()
+        self._pending: list[str] = []
+        self._is_thinking = False
+        self._column_zero = True
+
+    def add(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case TextDelta(text=text) | RefusalDelta(text=text):
+                if self._form in ("markdown", "text"):
+                    self._pending.append(text)
+            case ReasoningDelta():
+                if not self._is_thinking:
+                    self._is_thinking = True
+                    self._print("[thinking]\n")
+            case Retrying():
+                self._print(f"[{retry_line(event)}]\n")
+            case Notice(text=text):
+                self._print(f"[{rendering.plain_text(text)}]\n")
+            case _:
+                pass
+
+    def tick(self) -> None:
+        """Print what came."""
+        if self._pending:
+            text = self._stream.feed("".join(self._pending))
+            self._pending.clear()
+            self._print(text)
+
+    def end(self, turn: Turn) -> None:
+        """Print remarks and footer; a failed ask is told by its error alone."""
+        self.tick()
+        if not self._column_zero:
+            self._print("\n")
+        if turn.status == "failed":
+            return
+        if self._form in ("json", "code"):
+            self._print(rendering.plain_text(plain_answer(turn, form=self._form, has_footer=self._has_footer)) + "\n")
+            return
+        lines = [line for line in remarks(turn) if line not in turn.notices]
+        if self._has_footer:
+            lines.append(footer(turn))
+        for line in lines:
+            self._print(f"[{rendering.plain_text(line)}]\n")
+
+    def _print(self, text: str) -> None:
+        if text:
+            self._column_zero = text.endswith("\n")
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+class TerminalStatus:
+    """One line while an aside is answered, gone when it is; only where a person watches.
+
+    Args:
+        waiting: What the line says.
+    """
+
+    def __init__(self, waiting: str) -> None:
+        self._line = rendering.plain_text(waiting)
+        self._start = time.monotonic()
+        self._is_shown = False
+        self._is_watched = sys.stderr.isatty()
+
+    def add(self, event: Event) -> None:
+        """Take the next event."""
+        if isinstance(event, Retrying):
+            self._line = retry_line(event)
+
+    def tick(self) -> None:
+        """Show the line once the ask takes its time."""
+        if self._is_watched and not self._is_shown and time.monotonic() - self._start >= STATUS_AFTER_S:
+            self._is_shown = True
+            sys.stderr.write(f"\r{self._line}")
+            sys.stderr.flush()
+
+    def end(self, turn: Turn) -> None:  # noqa: ARG002  # a view's signature
+        """Take the line away."""
+        if self._is_shown:
+            sys.stderr.write("\r" + " " * len(self._line) + "\r")
+            sys.stderr.flush()
+
+
+def retry_line(event: Retrying) -> str:
+    """What the user reads while a request is tried again."""
+    reason = rendering.plain_text(event.reason)
+    return f"{reason}, retry {event.attempt}/{event.max_retries} in {event.wait_s:.1f} s"

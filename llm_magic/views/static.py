@@ -1,0 +1,158 @@
+"""The view for any notebook front end: one display of safe HTML, updated sparsely, final state always.
+
+Updated at most twice a second and only after the answer grew by half, so what is sent grows linearly with the answer
+however long it takes. Nothing is displayed for an ask that fails before anything arrived: its error is the one line.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .. import rendering
+from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, TextDelta
+from ..reply import answer_bundle
+from .plain import STATUS_AFTER_S, retry_line
+
+if TYPE_CHECKING:
+    from ..events import Event
+    from ..reply import Form
+    from ..turns import Turn
+
+UPDATE_EVERY_S = 0.5
+GROWTH = 1.5
+
+
+class Display:
+    """One display, made by the first update."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Something has been displayed."""
+        return self._handle is not None
+
+    def show(self, bundle: dict[str, str]) -> None:
+        """Display, or update what is displayed."""
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+class StaticView:
+    """Displays an answer while it arrives.
+
+    Args:
+        waiting: What is shown while nothing has arrived.
+        form: How the answer is shown; only Markdown and text are shown while they arrive.
+        has_footer: A line under the answer tells model, tokens and cost.
+        is_live: False displays once, at the end (where nobody watches).
+    """
+
+    def __init__(self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True) -> None:
+        self._waiting = waiting
+        self._form = form
+        self._has_footer = has_footer
+        self._is_live = is_live
+        self._display = Display()
+        self._renderer = rendering.IncrementalRenderer()
+        self._start = self._shown_at = time.monotonic()
+        self._size = self._shown_size = 0
+        self._text: list[str] = []
+        self._lines: list[str] = []
+        self._is_told = True
+
+    def add(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case TextDelta(text=text) | RefusalDelta(text=text):
+                self._size += len(text)
+                self._text.append(text)
+            case ReasoningDelta():
+                if not self._size and self._waiting != "thinking":
+                    self._waiting, self._is_told = "thinking", False
+            case Retrying():
+                self._waiting, self._is_told = retry_line(event), False
+            case Notice(text=text):
+                self._lines.append(text)
+                self._is_told = False
+            case _:
+                pass
+
+    def tick(self) -> None:
+        """Update the display if there is enough to say and it is time."""
+        if not self._is_live or self._form not in ("markdown", "text"):
+            return
+        now = time.monotonic()
+        since = now - (self._shown_at if self._display.is_shown else self._start)
+        if self._size == 0:
+            if since >= STATUS_AFTER_S and (not self._display.is_shown or not self._is_told):
+                self._update(now)
+        elif self._size >= GROWTH * self._shown_size and (self._shown_size == 0 or since >= UPDATE_EVERY_S):
+            self._update(now)
+
+    def end(self, turn: Turn) -> None:
+        """Display the final state: the safe HTML and plain text that the notebook keeps."""
+        if turn.status == "failed":
+            if self._display.is_shown:
+                self._display.show({"text/html": "", "text/plain": ""})
+            return
+        self._display.show(answer_bundle(turn, form=self._form, has_footer=self._has_footer))
+
+    def _answer_html(self) -> str:
+        if self._form == "text":
+            return rendering.preformatted_html("".join(self._text))
+        self._renderer.feed("".join(self._text))
+        self._text.clear()
+        return self._renderer.html()
+
+    def _update(self, now: float) -> None:
+        self._shown_at, self._shown_size, self._is_told = now, self._size, True
+        pieces = [rendering.notice_html(line) for line in self._lines]
+        if self._size:
+            pieces.append(self._answer_html())
+        else:
+            pieces.append(rendering.notice_html(f"{self._waiting} …"))
+        # The plain text is for the end: sent with every update it would double the traffic, and who shows HTML ignores it.
+        self._display.show({"text/html": rendering.answer_html("".join(pieces)), "text/plain": f"({self._waiting} …)"})
+
+
+class StaticStatus:
+    """One line while an aside is answered, emptied when it is.
+
+    Args:
+        waiting: What the line says.
+        display: Where; the asides of one cell share theirs, so that a loop leaves one output.
+    """
+
+    def __init__(self, waiting: str, display: Display) -> None:
+        self._waiting = waiting
+        self._display = display
+        self._start = time.monotonic()
+        self._is_told = False
+
+    def add(self, event: Event) -> None:
+        """Take the next event."""
+        if isinstance(event, Retrying):
+            self._waiting, self._is_told = retry_line(event), False
+
+    def tick(self) -> None:
+        """Show the line once the ask takes its time."""
+        if not self._is_told and time.monotonic() - self._start >= STATUS_AFTER_S:
+            self._is_told = True
+            self._display.show(
+                {
+                    "text/html": rendering.answer_html(rendering.notice_html(f"{self._waiting} …")),
+                    "text/plain": f"({rendering.plain_text(self._waiting)} …)",
+                }
+            )
+
+    def end(self, turn: Turn) -> None:  # noqa: ARG002  # a view's signature
+        """Empty the line."""
+        if self._is_told:
+            self._display.show({"text/html": "", "text/plain": ""})
