@@ -163,7 +163,7 @@ class Kernel:
     def __init__(self, home: Path, *, environ: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.folder = home / "work"
-        self.environ = _environment(home) | dict(environ or {})
+        self.environ = environment(home) | dict(environ or {})
         self.messages: list[Received] = []
         self._manager: Any = None
         self._client: Any = None
@@ -418,7 +418,7 @@ class Kernel:
         return "last came " + "; ".join(f"{m.type} {str(m.content)[:300]}" for m in list(came)[-8:])
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """The whole environment of a kernel: folders below ``home``, and what is kept of ours."""
     folders = {
         "HOME": "",

@@ -1,0 +1,105 @@
+// What tests do inside JupyterLab's page, through its own application object (`window.jupyterapp`) and commands,
+// as its menus do. Every promise has an end. Installed before any page script; nothing runs by itself.
+"use strict";
+
+window.rig = (() => {
+  /** The notebook that is open. */
+  let panel = null;
+  /** The run that has been started and not yet awaited. */
+  let running = null;
+  /** Texts that a watched output has shown, each once, in order. */
+  let shown = [];
+
+  /** The promise's result, or an error that says what did not happen in time. */
+  const inTime = (promise, seconds, what) => {
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what}: not within ${seconds} s`)), seconds * 1000);
+    });
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  };
+
+  /** Resolves at the first frame at which the condition holds. */
+  const until = async (condition) => {
+    while (!condition()) await new Promise((resolve) => requestAnimationFrame(resolve));
+  };
+
+  const kernel = () => panel.sessionContext.session?.kernel ?? null;
+  const cell = (index) => panel.content.widgets[index];
+
+  const openNow = async (path, hasKernel) => {
+    await until(() => window.jupyterapp);
+    const app = window.jupyterapp;
+    await app.restored;
+    const kernelPreference = hasKernel ? {} : { shouldStart: false, canStart: false, shouldReuse: false };
+    panel = await app.commands.execute("docmanager:open", { path, factory: "Notebook", kernelPreference });
+    await panel.context.ready;
+    await panel.revealed;
+    await panel.sessionContext.ready;
+    if (hasKernel) await until(() => kernel()?.status === "idle");
+  };
+
+  const command = (name) => {
+    window.jupyterapp.shell.activateById(panel.id);
+    return window.jupyterapp.commands.execute(name);
+  };
+
+  const start = (name) => {
+    // Handled here too: a run that fails before it is awaited is not an unhandled rejection.
+    running = command(name);
+    running.catch(() => {});
+  };
+
+  return {
+    open: (path, hasKernel, seconds) => inTime(openNow(path, hasKernel), seconds, `opening ${path}`),
+
+    /** Start running one cell, or all where there is no index. */
+    start: (index) => {
+      if (index === null) return start("notebook:run-all-cells");
+      panel.content.deselectAll();
+      panel.content.activeCellIndex = index;
+      return start("notebook:run-cell");
+    },
+
+    /** Wait until what was started has ended and its outputs are drawn. */
+    finish: async (seconds) => {
+      await inTime(running, seconds, "running");
+      // Outputs are drawn in promises of their own, a frame later.
+      for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
+    },
+
+    interrupt: (seconds) => inTime(command("notebook:interrupt-kernel"), seconds, "interrupting"),
+
+    save: async (seconds) => {
+      await inTime(command("docmanager:save"), seconds, "saving");
+      await inTime(until(() => !panel.context.model.dirty), seconds, "being saved");
+    },
+
+    shutdown: (seconds) => inTime(panel.sessionContext.shutdown(), seconds, "ending the kernel"),
+
+    /** Model of the kernel, null where there is none. */
+    kernel: () => kernel()?.model ?? null,
+
+    setSource: (index, source) => cell(index).model.sharedModel.setSource(source),
+
+    insertCell: (index, source) =>
+      panel.content.model.sharedModel.insertCell(index, { cell_type: "code", source, metadata: { trusted: true } }),
+
+    /** Outputs of a cell as the notebook holds them (nbformat). */
+    model: (index) => cell(index).outputArea.model.toJSON(),
+
+    isTrusted: (index) => cell(index).model.trusted,
+
+    /** Note every text the output of a cell shows from now on. */
+    watch: (index) => {
+      const node = cell(index).outputArea.node;
+      shown = [];
+      const note = () => {
+        if (shown.at(-1) !== node.innerText) shown.push(node.innerText);
+      };
+      new MutationObserver(note).observe(node, { childList: true, subtree: true, characterData: true });
+    },
+
+    watched: () => shown,
+  };
+})();
