@@ -8,6 +8,7 @@ documentation are all made from ``SETTINGS``.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -84,7 +85,7 @@ class Setting:
             "text": isinstance(value, str),
             "secret": isinstance(value, str) or callable(value),
             "integer": isinstance(value, int) and not isinstance(value, bool),
-            "number": isinstance(value, int | float) and not isinstance(value, bool),
+            "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf,
             "flag": isinstance(value, bool),
             "json": True,
         }[self.kind]

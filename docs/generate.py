@@ -1,0 +1,51 @@
+"""Writes the tables of the documentation anew from the tables of the code: ``python docs/generate.py``.
+
+A page marks where a table stands: ``<!-- generated: options -->``, the table, ``<!-- end -->``. The rest of a
+page is written by hand. A test compares the pages with what this makes.
+"""  # noqa: INP001  # a script, not a package
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+from llm_magic.config import SETTINGS, shown  # noqa: E402  # the working tree's, also where none is installed
+from llm_magic.magics.help import markdown_table, markdown_tables  # noqa: E402
+
+PAGES = (ROOT / "docs" / "magics.md",)
+_MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def generated(text: str) -> str:
+    """A page with its tables as the code has them now."""
+    tables = {**markdown_tables(), "settings": settings_table()}
+    return _MARKED.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", text)
+
+
+def settings_table() -> str:
+    """The settings: name, what it is, default, environment variables."""
+    rows = [
+        (
+            f"`{row.name}`",
+            row.help,
+            "" if row.default is None else f"`{shown(row.name, row.default)}`",
+            ", ".join(f"`{variable}`" for variable in row.variables()),
+        )
+        for row in SETTINGS.values()
+    ]
+    return markdown_table(("setting", "is", "default", "environment"), rows)
+
+
+def main() -> None:
+    """Write all pages."""
+    for page in PAGES:
+        page.write_text(generated(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
