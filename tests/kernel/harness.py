@@ -20,10 +20,13 @@ import zmq
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
+
+    from nbformat import NotebookNode
 
 Channel: TypeAlias = Literal["shell", "iopub", "stdin", "control"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,8 +185,7 @@ class Kernel:
     def start(self) -> None:
         """Start the process and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        connection = self.home / "connection.json"
-        self._manager = KernelManager(kernel_spec_manager=_OwnSpecs(), connection_file=str(connection))
+        self._manager = _manager(self.home)
         try:
             self._manager.start_kernel(env=dict(self.environ), cwd=str(self.folder))
             self._connect()
@@ -416,6 +418,30 @@ class Kernel:
     def _tail(self, parent_id: str | None) -> str:
         came: Iterable[Received] = (m for m in self.messages if parent_id in (None, m.parent_id))
         return "last came " + "; ".join(f"{m.type} {str(m.content)[:300]}" for m in list(came)[-8:])
+
+
+def run_notebook(
+    notebook: NotebookNode, home: Path, *, environ: Mapping[str, str] | None = None, timeout_s: float = 120.0
+) -> NotebookNode:
+    """Run a notebook with the real nbclient, in an environment made as for :class:`Kernel`, and return it.
+
+    Raises:
+        CellExecutionError: A cell ended in an error; the notebook holds the outputs until then.
+    """
+    (home / "work").mkdir(parents=True, exist_ok=True)
+    manager = _manager(home)
+    client = NotebookClient(notebook, km=manager, timeout=timeout_s)
+    try:
+        return client.execute(env=environment(home) | dict(environ or {}), cwd=str(home / "work"))
+    finally:
+        if client.kc is not None:
+            client.kc.stop_channels()
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+
+
+def _manager(home: Path) -> KernelManager:
+    return KernelManager(kernel_spec_manager=_OwnSpecs(), connection_file=str(home / "connection.json"))
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -117,7 +117,7 @@ def test_parse_raises_only_configuration_errors(line: str, body: str | None) -> 
     """Whatever is typed is read or refused, and what is read ends with the end of line and body."""
     for magic in ("chat", "llm"):
         try:
-            parsed = parse(magic, line, body)  # type: ignore[arg-type]  # both are magics
+            parsed = parse(magic, line, body)
         except ConfigurationError:
             continue
         whole = line if body is None else f"{line}\n{body.removesuffix(chr(10))}"
