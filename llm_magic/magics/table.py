@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Magic: TypeAlias = Literal["chat", "llm"]
 # What Tab offers for a value; "" offers nothing.
-Completes: TypeAlias = Literal["", "models", "conversations", "files", "values", "settings", "commands"]
+Completes: TypeAlias = Literal[
+    "", "models", "conversations", "files", "values", "names", "parameters", "settings", "commands"
+]
 FORMS: tuple[Form, ...] = ("text", "markdown", "json", "code")
 ASK_HINT = "to ask, use %%chat or %llm"
 
@@ -120,7 +122,7 @@ OPTIONS: tuple[OptionRow, ...] = (
         choices=FORMS,
         help="how the answer is shown; json and code take it out of its fence",
     ),
-    OptionRow(name="into", metavar="VAR", help="the variable that gets the reply"),
+    OptionRow(name="into", metavar="VAR", completes="names", help="the variable that gets the reply"),
     OptionRow(
         name="fresh",
         help="without the conversation before it",
@@ -136,6 +138,7 @@ OPTIONS: tuple[OptionRow, ...] = (
         name="param",
         letter="p",
         metavar="KEY=VALUE",
+        completes="parameters",
         is_repeatable=True,
         help="any request parameter; VALUE is JSON where it parses, else text; repeatable",
     ),
