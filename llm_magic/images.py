@@ -166,7 +166,7 @@ def _from_bytes(data: bytes, max_edge_px: int, detail: Detail) -> ImagePart:
 
     try:
         with warnings.catch_warnings():
-            # Large photographs are welcome (they are made smaller; Pillow still refuses gigantic ones), and what
+            # Large photographs are welcome: they are made smaller, and Pillow still refuses gigantic ones. What
             # it has to say of odd metadata helps nobody here.
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
