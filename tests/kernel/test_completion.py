@@ -33,6 +33,7 @@ class Telescope:
 
 telescope = Telescope()
 tables = {"spectra": 1}
+timeit_of_night = "02:00"
 """
 
 
@@ -71,6 +72,7 @@ def completed(kernel: Kernel, code: str, after: str = "") -> list[str]:
         ("%%chat\nWhat is {{ telesc", ["%%chat\nWhat is {{ telescope"]),
         ("%%chat\nWhat is {{ telescope.mirror_", ["%%chat\nWhat is {{ telescope.mirror_size"]),
         ("%llm What is {{ 1 + telescope.mirror_", ["%llm What is {{ 1 + telescope.mirror_size"]),
+        ("%llm At {{ timeit", ["%llm At {{ timeit_of_night"]),
         ("%%time\n%%chat\n{{telesc", ["%%time\n%%chat\n{{telescope"]),
     ],
 )
