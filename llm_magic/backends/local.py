@@ -25,7 +25,7 @@ from .base import BackendInfo
 from .child import ServerProcess, ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from ..events import Event
     from .base import Request
@@ -112,7 +112,7 @@ class LocalBackend:
         """The one model it serves; starts nothing."""
         return [{"id": self.model, "object": "model", "owned_by": "local"}]
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Send a request and yield what comes back; see ``Backend.stream``.
 
         A process that died is started again once, and a :class:`Notice` says so.
