@@ -52,6 +52,15 @@ def test_first_layer_with_a_value_wins() -> None:
     assert config.get("seed", ("cell", {"seed": None})) == 3
 
 
+def test_empty_is_a_value() -> None:
+    """An empty system prompt, set on purpose, stays empty whatever the layers below say."""
+    config = Config(session={"system": "Be brief."}, environ={})
+
+    assert config.look_up("system", ("conversation", {"system": ""})) == Value(
+        value="", origin="conversation"
+    )
+
+
 def test_environment_is_read_in_order() -> None:
     """Our own variable comes before others' names for the same; an empty one is none."""
     environ = {"OPENAI_API_KEY": "b", "MBODI_API_KEY": "c"}
@@ -156,7 +165,7 @@ def test_unknown_setting_names_the_nearest() -> None:
 
 
 def test_parameters_this_package_decides_are_refused() -> None:
-    """Parameters that would break the conversation are refused with the reason; others pass, checked if known."""
+    """Parameters that would break a conversation are refused; others pass, checked if known."""
     for name in ("stream", "messages", "functions", "function_call", "n"):
         with pytest.raises(ConfigurationError, match=f"'{name}' cannot be set"):
             checked_parameter(name, 1)

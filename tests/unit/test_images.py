@@ -71,6 +71,7 @@ def state(image: Image.Image) -> tuple[Any, ...]:
 def test_encode_image_takes_every_mode(mode: str) -> None:
     """Every mode becomes a JPEG that shows the same picture, and the caller's image stays as it was."""
     image = gradient(mode)
+    image.info["note"] = "the caller's"
     before = state(image)
 
     part = encode_image(image)
@@ -200,6 +201,14 @@ def test_encode_image_refuses_a_zero_side(size: tuple[int, int]) -> None:
         encode_image(Image.new("RGB", size))
 
 
+def test_encode_image_tells_what_cannot_be_read() -> None:
+    """An image whose file breaks off is one line when it is sent, however late that shows."""
+    data = file_bytes(gradient("RGB", (200, 200)), "JPEG")
+
+    with pytest.raises(ContentError, match=r"The image \(mode RGB\) cannot be read: .*truncated"):
+        encode_image(Image.open(io.BytesIO(data[:900])))
+
+
 def test_encode_image_takes_the_frame_shown() -> None:
     """Of an animation the first frame is sent, or the one the caller moved to, and it stays there."""
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime", "blue")]
@@ -300,6 +309,7 @@ def test_image_from_bytes_sends_one_frame() -> None:
         file_bytes(gradient("RGB", (200, 200)), "JPEG")[:900],
         file_bytes(gradient("RGB", (200, 200)), "PNG")[:200],
         b"GIF89a" + b"\xff" * 30,
+        file_bytes(gradient("L"), "PCX"),
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
     ],
 )

@@ -252,6 +252,17 @@ def test_what_does_not_parse_is_one_line(text: str) -> None:
         render(text, x=1)
 
 
+@pytest.mark.parametrize(
+    "text", ["{{ " + "-" * 9000 + "1 }}", "{{ " + "(" * 3000 + ")" * 3000 + " }}", "{{ '\ud800' }}"]
+)
+def test_what_the_parser_chokes_on_is_one_line(text: str) -> None:
+    """Expressions nested too deep, or with half a character, are errors like any other."""
+    with pytest.raises(InterpolationError, match="is not a Python expression") as caught:
+        render(text)
+
+    assert str(caught.value).isprintable()
+
+
 def test_long_expressions_are_capped_in_errors() -> None:
     """A long expression is cut in its error, a long one of several lines too."""
     with pytest.raises(InterpolationError) as caught:

@@ -117,6 +117,11 @@ def test_count_text_scales_long_text() -> None:
     assert counted.tokens == pytest.approx(exact(text), rel=0.02)
 
 
+def test_count_text_takes_half_characters() -> None:
+    """Half of a surrogate pair, which has no UTF-8, is counted like the question mark it is sent as."""
+    assert count_text("a \ud800 b", "gpt-5").tokens == exact("a ? b")
+
+
 def test_count_text_of_long_runs_is_flagged() -> None:
     """A run that must be cut is nearly right, and an estimate; one just short of it is exact."""
     run = "".join(random.Random(3).choices("abcdefgh", k=3 * _MAX_RUN))
@@ -184,11 +189,15 @@ def test_count_messages_flags_what_is_not_text() -> None:
 
     plain, with_picture = count_messages([text], "gpt-5"), count_messages([picture], "gpt-5")
     with_call = count_messages([call], "gpt-5")
+    with_run = count_messages([message("user", "x" * 1000)], "gpt-5")
 
     assert with_picture.tokens == plain.tokens + 765
     assert with_picture.is_estimate
     assert with_call.tokens == 3 + 3 + exact("assistant") + exact("get") + exact('{"a": 1}')
     assert with_call.is_estimate
+    assert with_run.is_estimate
+    assert not plain.is_estimate
+    assert count_messages([text], "qwen3").is_estimate
 
 
 def test_tiktoken_is_used_only_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

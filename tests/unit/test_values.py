@@ -261,7 +261,11 @@ def test_conversion_that_returns_itself_ends() -> None:
 
 
 def test_failing_str_names_the_type() -> None:
-    """A value that cannot even be printed is one line."""
+    """A value that cannot even be printed is one line, also where its exception cannot."""
+
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
 
     class Mute:
         def __str__(self) -> str:
@@ -269,6 +273,8 @@ def test_failing_str_names_the_type() -> None:
 
     with pytest.raises(ContentError, match=r"type Mute cannot be sent.*\(RuntimeError: no words\)"):
         to_parts(Mute())
+    with pytest.raises(ContentError, match=r"_repr_llm_ failed \(SilentError\)"):
+        to_parts(Molecule("", SilentError()))
 
 
 @pytest.mark.parametrize("bad", [("int", str), (int, "str")])
@@ -323,7 +329,7 @@ def test_ipython_images_are_pictures() -> None:
     assert part.data == png()
 
 
-def test_long_plain_lists_are_quick_to_tell() -> None:
+def test_long_plain_lists_are_one_text() -> None:
     """A list of many numbers is text, in one piece."""
     assert len(to_parts(list(range(300_000)))) == 1
 
