@@ -1,0 +1,335 @@
+"""A conversation in forms that leave the notebook: DataFrame, dict, JSON Lines, Markdown.
+
+What comes in: a Conversation, or one of these forms. What goes out: the other. Files are in ``saving.py``.
+The dict form (``records.py``) is the whole truth; a frame is that dict laid out in rows, each fact once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from .content import text_of
+from .conversation import Conversation
+from .errors import StoreError
+from .frames import plain_rows, typed_frame
+from .records import (
+    FORMAT,
+    VERSION,
+    from_dict,
+    head_to_dict,
+    json_text,
+    json_value,
+    parts_from_dicts,
+    slot_to_dict,
+    to_dict,
+)
+from .transcripts import from_jsonl, to_jsonl, to_markdown
+from .turns import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from .conversation import Slot
+    from .frames import ColumnKind
+    from .records import C
+
+__all__ = [
+    "COLUMNS",
+    "from_dict",
+    "from_frame",
+    "from_jsonl",
+    "to_dict",
+    "to_frame",
+    "to_jsonl",
+    "to_markdown",
+]
+
+COLUMNS: Mapping[str, ColumnKind] = {
+    "conversation": "text",
+    "slot": "count",
+    "version": "count",
+    "turn_id": "text",
+    "is_current": "flag",
+    "is_stale": "flag",
+    "is_hidden": "flag",
+    "cell_id": "text",
+    "role": "text",
+    "name": "text",
+    "text": "text",
+    "parts": "text",
+    "n_images": "count",
+    "tool_calls": "text",
+    "tool_call_id": "text",
+    "reasoning": "text",
+    "data": "text",
+    "model": "text",
+    "status": "text",
+    "seen": "text",
+    "settings": "text",
+    "at": "time",
+    "input_tokens": "count",
+    "output_tokens": "count",
+    "cost_usd": "number",
+    "record": "text",
+}
+# Derived from other columns, or only there for exactness: from_frame does without.
+_OPTIONAL = ("is_stale", "n_images", "data", "record")
+_ATTRIBUTE = "llm_magic"
+# What of a turn's dict has columns of its own; the rest is in ``record``.
+_IN_COLUMNS = frozenset(
+    {
+        *("id", "at", "prompt", "text", "status", "reasoning", "tool_calls", "model", "seen", "settings"),
+        *("cost_usd", "cell_id", "usage", "refusal"),
+    }
+)
+_COUNTED = ("input_tokens", "output_tokens")
+
+
+def to_frame(conversation: Conversation) -> pd.DataFrame:
+    """A conversation as DataFrame, one row per message of every version: the messages asked, then the answer.
+
+    What is true of a version stands on each of its rows (conversation … cell_id, status, at); what was
+    received, sent and counted only on the answer's (reasoning, data, model, seen, settings, tokens, cost,
+    record), so that sums are right. ``text`` is the text of the message; ``parts`` is missing where the text
+    says it all, else all parts as JSON, pictures included. ``slot`` and ``version`` count from 1.
+
+    Columns, in the order of ``COLUMNS``: conversation, turn_id, cell_id, role, name, text, parts, tool_calls,
+    tool_call_id, reasoning, data, model, status, seen, settings, record (string; parts, tool_calls, data,
+    seen, settings and record hold JSON); slot, version, n_images, input_tokens, output_tokens (Int64);
+    is_current, is_stale, is_hidden (boolean); at (datetime64[ns, UTC]); cost_usd (Float64).
+    """
+    # A copy: an answer may arrive in another thread while the rows are made.
+    snapshot = Conversation(slots=conversation.slots)
+    head = head_to_dict(conversation)
+    unanswered = [
+        [index, slot_to_dict(slot)] for index, slot in enumerate(snapshot.slots) if not slot.versions
+    ]
+    if unanswered:
+        head["unanswered"] = unanswered
+    rows = [
+        {"conversation": head["name"], "slot": number, **cells}
+        for number, slot in enumerate(snapshot.slots, start=1)
+        for cells in _slot_rows(slot, is_stale=snapshot.is_stale(slot))
+    ]
+    answer = next((cells for cells in rows if "record" in cells), None)
+    if answer is not None:
+        answer["record"]["conversation"] = head
+    for cells in rows:
+        if "record" in cells:
+            cells["record"] = json_text(cells["record"])
+    frame = typed_frame(COLUMNS, rows)
+    # A conversation without a turn has no row to hold what else it is.
+    frame.attrs[_ATTRIBUTE] = json_text(head)
+    return frame
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    cls: type[C] = Conversation,  # type: ignore[assignment]  # the default of C, which mypy does not match up
+) -> C:
+    """The inverse of :func:`to_frame`, also of a frame that was filtered or edited.
+
+    Args:
+        frame: The columns of :func:`to_frame`; ``is_stale``, ``n_images``, ``data`` and ``record`` may be
+            missing. Text counts where ``parts`` is missing.
+        cls: What to make of it.
+
+    Raises:
+        StoreError: A column is missing, a cell does not fit, or the rows are of several conversations.
+    """
+    rows = plain_rows(frame, COLUMNS, optional=_OPTIONAL)
+    names = list(dict.fromkeys(row["conversation"] or "" for row in rows))
+    if len(names) > 1:
+        raise StoreError(
+            f"The frame holds {len(names)} conversations.",
+            hint="take the rows of one: frame[frame.conversation == …]",
+        )
+    for row in rows:
+        row["record"] = _object(row["record"], "record")
+    slots: dict[int, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["slot"] is None or row["version"] is None:
+            raise StoreError("A row of the frame has no slot or no version.", hint="both count from 1")
+        slots[row["slot"]][row["version"]].append(row)
+    head = _head(frame, rows) | ({"name": names[0]} if names else {})
+    made = [_slot(versions) for _, versions in sorted(slots.items())]
+    return from_dict(head | {"slots": _with_unanswered(made, head.get("unanswered"))}, cls=cls)
+
+
+def _slot_rows(slot: Slot, *, is_stale: bool) -> Iterator[dict[str, Any]]:
+    data = slot_to_dict(slot)
+    for number, turn in enumerate(data["versions"], start=1):
+        is_current = turn["id"] == slot.current_id
+        common = {
+            "version": number,
+            "turn_id": turn["id"],
+            "is_current": is_current,
+            "is_stale": is_current and is_stale,
+            "is_hidden": slot.is_hidden,
+            "cell_id": turn.get("cell_id"),
+            "status": turn.get("status", "complete"),
+            "at": slot.versions[number - 1].at,
+        }
+        for message in turn["prompt"]:
+            yield common | _message_cells(message)
+        yield (
+            common
+            | _answer_cells(turn)
+            | {"record": {"slot": {"id": data["id"], "key": data["key"]}} | _rest(turn)}
+        )
+
+
+def _message_cells(message: Mapping[str, Any]) -> dict[str, Any]:
+    calls = message.get("tool_calls")
+    return {
+        "role": message["role"],
+        "name": message.get("name"),
+        **_content(message["parts"]),
+        "n_images": sum(part["type"] == "image" for part in message["parts"]),
+        "tool_calls": json_text(calls) if calls else None,
+        "tool_call_id": message.get("tool_call_id"),
+    }
+
+
+def _answer_cells(turn: Mapping[str, Any]) -> dict[str, Any]:
+    text = turn.get("text") or turn.get("refusal", "")
+    message = {"role": "assistant", "parts": _text_parts(text), "tool_calls": turn.get("tool_calls")}
+    usage = turn.get("usage", {})
+    return _message_cells(message) | {
+        "reasoning": turn.get("reasoning", ""),
+        "data": text if _is_data(text, turn.get("settings", {})) else None,
+        "model": turn.get("model"),
+        "seen": json_text(turn.get("seen", [])),
+        "settings": json_text(turn.get("settings", {})),
+        **{name: usage.get(name, 0) for name in _COUNTED},
+        "cost_usd": turn.get("cost_usd"),
+    }
+
+
+def _rest(turn: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in turn.items() if name not in _IN_COLUMNS}
+    if "refusal" in turn:
+        # True: the refusal is what stands in the text column.
+        rest["refusal"] = turn["refusal"] if turn.get("text") else True
+    if "usage" in turn:
+        rest["usage"] = {name: count for name, count in turn["usage"].items() if name not in _COUNTED}
+    return {"turn": rest}
+
+
+def _content(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    text = "".join(part["text"] for part in parts if part["type"] == "text")
+    # Half a surrogate pair is lost in files; as JSON it is not.
+    says_it_all = parts == _text_parts(text) and text == text.encode("utf-8", "replace").decode("utf-8")
+    return {"text": text, "parts": None if says_it_all else json_text(parts)}
+
+
+def _text_parts(text: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text}] if text else []
+
+
+def _is_data(text: str, settings: Mapping[str, Any]) -> bool:
+    """The answer is what was asked for: JSON."""
+    wanted = settings.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") not in ("json_object", "json_schema"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _head(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    for row in rows:
+        if "conversation" in row["record"]:
+            return _object(row["record"]["conversation"], "record")
+    kept = frame.attrs.get(_ATTRIBUTE)
+    return _object(kept, "record") if isinstance(kept, str) else {"format": FORMAT, "version": VERSION}
+
+
+def _slot(versions: Mapping[int, list[dict[str, Any]]]) -> dict[str, Any]:
+    ordered = [_version(rows) for _, rows in sorted(versions.items())]
+    rows = [row for version in versions.values() for row in version]
+    kept: dict[str, Any] = next((row["record"]["slot"] for row in rows if "slot" in row["record"]), {})
+    return {
+        "id": new_id(),
+        **_object(kept, "record"),
+        "is_hidden": any(row["is_hidden"] for row in rows),
+        "current_id": next((row["turn_id"] for row in rows if row["is_current"]), None),
+        "versions": ordered,
+    }
+
+
+def _version(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A turn's dict from its rows; the answer is the one with a record, or the last."""
+    answer = next((row for row in rows if row["record"]), rows[-1])
+    if answer["role"] != "assistant":
+        raise StoreError(
+            f"Version {answer['version']} of slot {answer['slot']} has no answer.",
+            hint="its last row is the assistant's",
+        )
+    rest = dict(_object(answer["record"].get("turn"), "record"))
+    messages = {id(row): _message(row) for row in rows}
+    text = text_of(parts_from_dicts(messages[id(answer)]["parts"]))
+    if rest.get("refusal") is True:
+        rest["refusal"], text = text, ""
+    counted = {name: answer[name] or 0 for name in _COUNTED}
+    cells = {
+        "id": answer["turn_id"],
+        "at": answer["at"].isoformat() if answer["at"] else None,
+        "status": answer["status"],
+        "reasoning": answer["reasoning"],
+        "model": answer["model"],
+        "cell_id": answer["cell_id"],
+        "cost_usd": answer["cost_usd"],
+        "seen": json_value(answer["seen"], "A cell of the column 'seen'") if answer["seen"] else None,
+        "settings": _object(answer["settings"], "settings"),
+        "tool_calls": messages[id(answer)].get("tool_calls"),
+    }
+    return {
+        **rest,
+        **{name: value for name, value in cells.items() if value is not None},
+        "text": text,
+        "prompt": [messages[id(row)] for row in rows if row is not answer],
+        "usage": {"total_tokens": sum(counted.values())} | _object(rest.get("usage"), "record") | counted,
+    }
+
+
+def _message(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's dict from its row."""
+    what = "A cell of the column {!r}"
+    message: dict[str, Any] = {"role": row["role"], "parts": _text_parts(row["text"] or "")}
+    if row["parts"]:
+        message["parts"] = json_value(row["parts"], what.format("parts"))
+    if row["tool_calls"]:
+        message["tool_calls"] = json_value(row["tool_calls"], what.format("tool_calls"))
+    return message | {name: row[name] for name in ("name", "tool_call_id") if row[name] is not None}
+
+
+def _with_unanswered(slots: list[dict[str, Any]], unanswered: Any) -> list[Any]:
+    """The slots with those put back that nobody has answered yet."""
+    all_slots: list[Any] = list(slots)
+    for item in unanswered or ():
+        match item:
+            case [int(index), slot]:
+                all_slots.insert(index, slot)
+            case _:
+                raise StoreError("The column 'record' is damaged.", hint="leave it out to do without it")
+    return all_slots
+
+
+def _object(value: Any, column: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        value = json_value(value, f"A cell of the column {column!r}")
+    if not value:
+        return {}
+    if not isinstance(value, dict):
+        raise StoreError(
+            f"A cell of the column {column!r} holds no JSON object.", hint="leave it out to do without it"
+        )
+    return value

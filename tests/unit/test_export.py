@@ -1,0 +1,698 @@
+"""Conversations as frame, dict, JSON Lines and Markdown, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_magic import config
+from llm_magic.content import ImagePart, Message, TextPart, ToolCall, message
+from llm_magic.conversation import CellKey, Conversation, Slot, context_messages
+from llm_magic.errors import StoreError
+from llm_magic.export import (
+    from_dict,
+    from_frame,
+    from_jsonl,
+    to_dict,
+    to_frame,
+    to_jsonl,
+    to_markdown,
+)
+from llm_magic.records import CONNECTION
+from llm_magic.turns import Turn
+from llm_magic.usage import Usage
+from tests.fakes.conversations import TEXTS, conversations
+
+DTYPES = {
+    "conversation": "string",
+    "slot": "Int64",
+    "version": "Int64",
+    "turn_id": "string",
+    "is_current": "boolean",
+    "is_stale": "boolean",
+    "is_hidden": "boolean",
+    "cell_id": "string",
+    "role": "string",
+    "name": "string",
+    "text": "string",
+    "parts": "string",
+    "n_images": "Int64",
+    "tool_calls": "string",
+    "tool_call_id": "string",
+    "reasoning": "string",
+    "data": "string",
+    "model": "string",
+    "status": "string",
+    "seen": "string",
+    "settings": "string",
+    "at": "datetime64[ns, UTC]",
+    "input_tokens": "Int64",
+    "output_tokens": "Int64",
+    "cost_usd": "Float64",
+    "record": "string",
+}
+PNG = b"\x89PNG\r\n\x1a\n\x00\xff"
+
+
+def ask(
+    conversation: Conversation, text: str, answer: str = "fine", cell: str | None = None, **turn: Any
+) -> Turn:
+    """A turn of a conversation, as the session adds it."""
+    slot = conversation.reserve(CellKey(cell_id=cell) if cell else None)
+    values: dict[str, Any] = {
+        "prompt": (message("user", text),),
+        "text": answer,
+        "seen": tuple(seen.id for seen in conversation.before(slot.id)),
+        "cell_id": cell,
+    }
+    made = Turn(id=f"{text}-{len(slot.versions)}", **values | turn)
+    conversation.add_version(slot, made)
+    return made
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    """Two turns, the first asked twice, with a picture."""
+    conversation = Conversation(name="main", system="Be brief.", model="m")
+    picture = ImagePart(data=PNG, media_type="image/png", width=2, height=3)
+    prompt = Message(
+        role="user", parts=(TextPart(text="What is "), picture, TextPart(text="?", label="mark"))
+    )
+    usage = Usage(input_tokens=10, output_tokens=2, total_tokens=12)
+    ask(conversation, "one", "A fox.", "c1", prompt=(prompt,), usage=usage, cost_usd=0.25, model="m-1")
+    ask(conversation, "two", "Red.", "c2", usage=usage, cost_usd=None)
+    ask(conversation, "one", "A dog.", "c1", usage=usage, cost_usd=0.5)
+    return conversation
+
+
+# Frames
+
+
+@given(conversations())
+@settings(deadline=None)
+def test_frame_round_trip_is_exact(conversation: Conversation) -> None:
+    """A conversation comes back from its frame as it was, whatever it holds."""
+    assert from_frame(to_frame(conversation)) == conversation
+
+
+@given(conversations(has_turns=True))
+@settings(deadline=None, max_examples=30)
+def test_frame_without_attributes_is_exact(conversation: Conversation) -> None:
+    """What a frame says stands in its cells; its attributes, which concat drops, only serve an empty one."""
+    frame = to_frame(conversation)
+    frame.attrs.clear()
+
+    assert from_frame(frame) == conversation
+
+
+@given(conversations())
+@settings(deadline=None, max_examples=30)
+def test_frame_has_fixed_columns_and_dtypes(conversation: Conversation) -> None:
+    """The columns and dtypes do not depend on what is in them."""
+    frame = to_frame(conversation)
+
+    assert list(frame.columns) == list(DTYPES)
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == DTYPES
+
+
+def test_empty_frame_has_columns_and_comes_back() -> None:
+    """A conversation without a turn has no rows, all columns, and keeps what else it is."""
+    conversation = Conversation(name="new", system="", settings={"seed": 7})
+
+    frame = to_frame(conversation)
+
+    assert len(frame) == 0
+    assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == DTYPES
+    assert from_frame(frame) == conversation
+
+
+def test_frame_rows_are_messages_of_versions(talk: Conversation) -> None:
+    """One row per message of every version, failed to current, in the order of slots."""
+    frame = to_frame(talk)
+
+    assert frame["slot"].tolist() == [1, 1, 1, 1, 2, 2]
+    assert frame["version"].tolist() == [1, 1, 2, 2, 1, 1]
+    assert frame["role"].tolist() == ["user", "assistant"] * 3
+    assert frame["text"].tolist() == ["What is ?", "A fox.", "one", "A dog.", "two", "Red."]
+    assert frame["is_current"].tolist() == [False, False, True, True, True, True]
+    assert frame["n_images"].tolist() == [1, 0, 0, 0, 0, 0]
+    assert frame["cell_id"].tolist() == ["c1"] * 4 + ["c2"] * 2
+    assert set(frame["conversation"]) == {"main"}
+
+
+def test_frame_stale_is_that_of_the_conversation(talk: Conversation) -> None:
+    """A turn whose context changed is stale in the frame, on its rows alone."""
+    frame = to_frame(talk)
+
+    assert talk.is_stale(talk.slots[1])
+    assert frame["is_stale"].tolist() == [False, False, False, False, True, True]
+
+
+def test_frame_former_versions_are_not_stale() -> None:
+    """Only a version that counts can be stale, as in the conversation."""
+    conversation = Conversation()
+    for cell in "abba":
+        ask(conversation, cell, "x", cell)
+
+    assert to_frame(conversation)["is_stale"].tolist() == [False] * 6 + [True] * 2
+
+
+def test_frame_in_any_order_of_turns(talk: Conversation) -> None:
+    """Numbers say the order of slots and versions, wherever their rows stand."""
+    frame = to_frame(talk)
+
+    assert from_frame(frame.sort_values(["slot", "version"], ascending=False, kind="stable")) == talk
+
+
+def test_frame_counts_stand_on_answers_only(talk: Conversation) -> None:
+    """Tokens and cost can be summed: they are on one row a turn, and an unknown price is missing."""
+    frame = to_frame(talk)
+
+    assert frame["input_tokens"].sum() == 30
+    assert frame["cost_usd"].sum() == 0.75
+    assert (
+        frame.loc[frame["role"] == "user", ["input_tokens", "output_tokens", "cost_usd"]]
+        .isna()
+        .all(axis=None)
+    )
+    assert frame["cost_usd"].isna().tolist() == [True, False, True, False, True, True]
+
+
+def test_frame_parts_are_there_where_text_is_not_all(talk: Conversation) -> None:
+    """Parts are JSON with the bytes of pictures, and missing where the text says it all."""
+    frame = to_frame(talk)
+
+    assert frame["parts"].isna().tolist() == [False, True, True, True, True, True]
+    assert [part["type"] for part in json.loads(frame["parts"][0])] == ["text", "image", "text"]
+
+
+def test_frame_edited_text_counts(talk: Conversation) -> None:
+    """A text that was edited in the frame is the text of the conversation made of it."""
+    frame = to_frame(talk)
+    frame.loc[frame["text"] == "Red.", "text"] = "Rust."
+
+    assert [turn.text for turn in from_frame(frame).turns] == ["A dog.", "Rust."]
+
+
+def test_frame_filtered_keeps_what_is_left(talk: Conversation) -> None:
+    """A frame of only the current versions is a conversation of only the current versions."""
+    frame = to_frame(talk)
+
+    made = from_frame(frame[frame["is_current"]])
+
+    assert made.turns == talk.turns
+    assert [len(slot.versions) for slot in made.slots] == [1, 1]
+    assert (made.id, made.system) == (talk.id, talk.system)
+
+
+def test_frame_needs_only_the_plain_columns(talk: Conversation) -> None:
+    """Without the columns that are derived or only exact, the messages come back."""
+    frame = to_frame(talk).drop(columns=["record", "is_stale", "n_images", "data"])
+    frame.attrs.clear()
+
+    made = from_frame(frame)
+
+    assert [turn.messages() for turn in made.turns] == [turn.messages() for turn in talk.turns]
+    assert [turn.usage.total_tokens for turn in made.turns] == [12, 12]
+    assert made.name == "main"
+
+
+def test_frame_data_is_json_that_was_asked_for() -> None:
+    """The data column holds the answer where JSON was asked for and came."""
+    conversation = Conversation()
+    wanted = {"response_format": {"type": "json_object"}}
+    ask(conversation, "one", '{"a": 1}', settings=wanted)
+    ask(conversation, "two", "{broken", settings=wanted)
+    ask(conversation, "three", '{"a": 1}')
+
+    assert to_frame(conversation)["data"].dropna().tolist() == ['{"a": 1}']
+
+
+def test_frame_keeps_half_a_surrogate_pair() -> None:
+    """A character that a server cut in two is kept as it came."""
+    conversation = Conversation()
+    ask(conversation, "\ud83d", "\ude00")
+
+    assert from_frame(to_frame(conversation)) == conversation
+    assert from_dict(json.loads(json.dumps(to_dict(conversation)))) == conversation
+
+
+def test_frame_shows_a_refusal() -> None:
+    """A refusal is the text that the model said, and comes back as a refusal."""
+    conversation = Conversation()
+    ask(conversation, "one", "", refusal="No.")
+    ask(conversation, "two", "Well,", refusal="no.")
+
+    frame = to_frame(conversation)
+
+    assert frame["text"].tolist() == ["one", "No.", "two", "Well,"]
+    assert from_frame(frame) == conversation
+
+
+def test_frame_of_two_conversations_is_refused(talk: Conversation) -> None:
+    """Rows of several conversations are not mixed into one."""
+    other = replace(talk, name="other")
+
+    with pytest.raises(StoreError, match="holds 2 conversations"):
+        from_frame(pd.concat([to_frame(talk), to_frame(other)], ignore_index=True))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("slot", None, "no slot or no version"),
+        ("slot", 1.5, "'slot'.*whole number"),
+        ("is_current", "perhaps", "'is_current'.*True or False"),
+        ("at", "yesterday", "'at'.*time"),
+        ("at", "2026-11-21 04:00:00", "'at'.*zone"),
+        ("cost_usd", "much", "'cost_usd'.*number"),
+        ("parts", "[", "'parts' is not JSON"),
+        ("parts", '["x"]', "'parts'"),
+        ("parts", '[{"type": "text"}]', "part"),
+        ("parts", '[{"type": "text", "text": 1}]', "TextPart"),
+        ("parts", '[{"type": "image", "url": "file:///etc/passwd"}]', "ImagePart"),
+        ("tool_calls", "{}", "tool_calls"),
+        ("seen", "1", "'seen'"),
+        ("settings", "[1]", "'settings'.*no JSON object"),
+        ("record", "[1]", "'record'.*no JSON object"),
+        ("role", "wizard", "slot 2 has no answer"),
+        ("status", "odd", "'status'"),
+        ("turn_id", None, "'id'"),
+        ("text", ["a"], "'text'"),
+    ],
+)
+def test_frame_misfit_is_one_line(talk: Conversation, column: str, value: Any, says: str) -> None:
+    """A cell that does not fit is a StoreError that names it."""
+    frame = to_frame(talk).astype(object)
+    frame.at[5, column] = value  # noqa: PD008  # loc would spread a list over cells
+
+    with pytest.raises(StoreError, match=says) as caught:
+        from_frame(frame)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_frame_of_questions_is_refused(talk: Conversation) -> None:
+    """A question is never taken for an answer."""
+    frame = to_frame(talk)
+
+    with pytest.raises(StoreError, match="Version 1 of slot 1 has no answer"):
+        from_frame(frame[frame["role"] == "user"])
+
+
+def test_frame_with_an_unknown_role_is_refused(talk: Conversation) -> None:
+    """A role that the protocol does not know is named."""
+    frame = to_frame(talk)
+    frame.loc[0, "role"] = "wizard"
+
+    with pytest.raises(StoreError, match="wizard"):
+        from_frame(frame)
+
+
+def test_frame_without_a_needed_column_says_which(talk: Conversation) -> None:
+    """A missing column is named."""
+    with pytest.raises(StoreError, match="no column 'slot', 'role'"):
+        from_frame(to_frame(talk).drop(columns=["role", "slot"]))
+
+
+# Dicts
+
+
+@given(conversations())
+@settings(deadline=None)
+def test_dict_round_trip_is_exact(conversation: Conversation) -> None:
+    """A conversation comes back from its dict, by way of JSON, as it was."""
+    assert from_dict(json.loads(json.dumps(to_dict(conversation)))) == conversation
+
+
+def test_dict_is_versioned(talk: Conversation) -> None:
+    """The dict says what it is."""
+    assert {name: to_dict(talk)[name] for name in ("format", "version")} == {
+        "format": "llm_magic.conversation",
+        "version": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": "other"}, "not a conversation of llm_magic"),
+        ({"version": 2}, "format 2"),
+        ({"version": "1"}, "no version"),
+        ({"version": True}, "no version"),
+        ({"version": 0}, "no version"),
+        ({"name": 5}, "'name'"),
+        ({"settings": []}, "'settings'"),
+        ({"slots": None}, "'slots'"),
+        ({"slots": [1]}, "'slots'"),
+        ({"slots": [{"versions": []}]}, "no 'id'"),
+        ({"slots": [{"id": "s", "versions": [], "key": 5}]}, "'key'"),
+        ({"slots": [{"id": "s", "versions": [], "key": {"ordinal": 1}}]}, "no 'cell_id'"),
+        ({"slots": [{"id": "s", "versions": [{"id": "t", "at": "x", "prompt": []}]}]}, "'at'"),
+        ({"slots": [{"id": "s", "versions": [{"id": "t", "at": "2026-11-21"}]}]}, "no 'prompt'"),
+    ],
+)
+def test_foreign_dict_is_one_line(talk: Conversation, change: dict[str, Any], says: str) -> None:
+    """A newer version, a foreign dict and a value that does not fit are one line each."""
+    with pytest.raises(StoreError, match=says) as caught:
+        from_dict(to_dict(talk) | change)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [[], None, "x", 5, {}])
+def test_what_is_no_dict_of_ours_is_refused(data: Any) -> None:
+    """Anything else than our dict is refused."""
+    with pytest.raises(StoreError, match="not a conversation"):
+        from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("text", 5),
+        ("retries", -1),
+        ("retries", True),
+        ("retries", 2**63),
+        ("seen", "abc"),
+        ("seen", [1]),
+        ("logprobs", [1]),
+        ("cost_usd", "free"),
+        ("usage", []),
+        ("usage", {"input_tokens": "many"}),
+        ("tool_calls", [{}]),
+        ("tool_calls", {}),
+        ("at", "2026-11-21T04:00:00"),
+        ("prompt", [{"parts": []}]),
+        ("prompt", [{"role": "user", "parts": [{"type": "audio", "data": "!", "format": "ogg"}]}]),
+        ("prompt", [{"role": "user", "parts": [{"type": "image", "data": 5}]}]),
+        ("prompt", [{"role": "user", "name": 5}]),
+    ],
+)
+def test_turn_of_wrong_types_is_refused(talk: Conversation, name: str, value: object) -> None:
+    """No value of a wrong type gets into a turn."""
+    data = to_dict(talk)
+    data["slots"][0]["versions"][0][name] = value
+
+    with pytest.raises(StoreError):
+        from_dict(data)
+
+
+def test_connection_settings_neither_leave_nor_enter(talk: Conversation) -> None:
+    """Keys and the address they go to are in no export, and a foreign one cannot set them."""
+    secret = dict.fromkeys(CONNECTION, "sk-canary") | {"extra_headers": {"Authorization": "sk-canary"}}
+    talk.settings = {**secret, "seed": 7}
+    ask(talk, "three", settings={**secret, "top_p": 1})
+
+    data = to_dict(talk)
+    data["settings"] |= secret
+
+    assert "sk-canary" not in json.dumps(to_dict(talk))
+    assert "sk-canary" not in to_frame(talk).to_csv()
+    assert "sk-canary" not in to_jsonl(talk) + to_markdown(talk)
+    assert from_dict(data).settings == {"seed": 7}
+    assert from_dict(data).turns[-1].settings == {"top_p": 1}
+
+
+def test_connection_settings_are_settings() -> None:
+    """The settings that stay behind exist, and every secret is among them."""
+    assert set(config.SETTINGS) >= CONNECTION
+    assert {row.name for row in config.SETTINGS.values() if row.kind == "secret"} <= CONNECTION
+
+
+def test_export_shares_nothing_with_the_conversation(talk: Conversation) -> None:
+    """Changing an export does not change the conversation."""
+    talk.settings = {"stop": ["a"]}
+
+    to_dict(talk)["settings"]["stop"].append("b")
+
+    assert talk.settings == {"stop": ["a"]}
+
+
+def test_subclass_comes_back_as_itself(talk: Conversation) -> None:
+    """The class asked for is made, by every way."""
+
+    @dataclass(slots=True, kw_only=True, repr=False)
+    class Special(Conversation):
+        extra: int = 1
+
+    assert type(from_dict(to_dict(talk), cls=Special)) is Special
+    assert type(from_frame(to_frame(talk), cls=Special)) is Special
+    assert type(from_jsonl(to_jsonl(talk), cls=Special)) is Special
+
+
+# JSON Lines
+
+
+def test_jsonl_is_what_would_be_sent(talk: Conversation) -> None:
+    """One line in the fine-tuning format: the system prompt and the current versions."""
+    text = to_jsonl(replace(talk, slots=talk.slots[1:]))
+
+    assert text.endswith("\n")
+    assert json.loads(text) == {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "two"},
+            {"role": "assistant", "content": "Red."},
+        ]
+    }
+
+
+def test_jsonl_leaves_out_what_is_not_sent(talk: Conversation) -> None:
+    """Failed, hidden and former versions are not in it."""
+    ask(talk, "three", "", "c3", status="failed")
+    talk.slots = (replace(talk.slots[0], is_hidden=True), *talk.slots[1:])
+
+    assert [item["content"] for item in json.loads(to_jsonl(talk))["messages"]] == [
+        "Be brief.",
+        "two",
+        "Red.",
+    ]
+
+
+def test_jsonl_has_the_system_prompt_that_was_sent() -> None:
+    """A conversation that takes the session's system prompt has the one its last turn was sent with."""
+    conversation = Conversation()
+    ask(conversation, "one", system="Session's.")
+
+    assert json.loads(to_jsonl(conversation))["messages"][0] == {"role": "system", "content": "Session's."}
+
+
+@given(
+    st.lists(st.tuples(TEXTS.filter(bool), TEXTS.filter(bool)), max_size=4), st.none() | TEXTS.filter(bool)
+)
+@settings(deadline=None)
+def test_jsonl_round_trip_keeps_the_messages(pairs: list[tuple[str, str]], system: str | None) -> None:
+    """What would be sent is sent again after a round trip, and nothing is stale."""
+    conversation = Conversation(system=system)
+    for number, (text, answer) in enumerate(pairs):
+        ask(conversation, text, answer, f"c{number}")
+
+    made = from_jsonl(to_jsonl(conversation))
+
+    assert made.system == system
+    assert context_messages(made.system, made.before(None), ()) == context_messages(
+        system, conversation.before(None), ()
+    )
+    assert not any(made.is_stale(slot) for slot in made.slots)
+
+
+ROLE_LISTS = st.lists(st.sampled_from(["system", "developer", "user", "assistant", "tool"]), max_size=8)
+
+
+@pytest.mark.parametrize("form", ["one line", "a line each"])
+@given(roles=ROLE_LISTS)
+@settings(deadline=None)
+def test_jsonl_takes_any_order_of_roles(roles: list[str], form: str) -> None:
+    """Any order of messages becomes slots, and no message up to the last answer is lost."""
+    messages = [{"role": role, "content": f"{role} {index}"} for index, role in enumerate(roles)]
+    text = (
+        json.dumps({"messages": messages}) if form == "one line" else "\n\n".join(map(json.dumps, messages))
+    )
+
+    made = from_jsonl(text)
+
+    last = max((index for index, role in enumerate(roles) if role == "assistant"), default=-1)
+    answered = [item["content"] for item in messages[: last + 1]]
+    if roles[:1] == ["system"]:
+        assert made.system == "system 0"
+        answered = answered[1:]
+    sent = [item.text for turn in made.before(None) for item in turn.messages()]
+    assert sent == answered
+    assert len(made.before(None)) == roles.count("assistant")
+
+
+def test_jsonl_keeps_a_question_without_an_answer() -> None:
+    """Messages after the last answer are kept as a failed turn, which is not sent."""
+    made = from_jsonl('{"role": "user", "content": "and?"}')
+
+    turn = made.slots[0].versions[0]
+    assert (turn.prompt_text, turn.status, made.turns) == ("and?", "failed", ())
+
+
+def test_jsonl_keeps_tool_calls_with_what_is_asked() -> None:
+    """Calls and the tools' answers are part of what is asked, so that they are sent again, whole."""
+    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "1 + 1?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "2", "tool_call_id": "c"},
+        {"role": "assistant", "content": "2."},
+    ]
+
+    made = from_jsonl(json.dumps({"messages": messages}))
+
+    assert len(made.slots) == 1
+    assert [item.role for item in made.turns[0].messages()] == ["user", "assistant", "tool", "assistant"]
+    assert made.turns[0].prompt[1].tool_calls == (ToolCall(id="c", name="add", arguments="{}"),)
+    again = from_jsonl(to_jsonl(made))
+    assert again.turns[0].messages() == made.turns[0].messages()
+
+
+def test_jsonl_ends_with_a_call_that_nobody_answered() -> None:
+    """A call at the end is the answer there is: kept with its text, which is sent."""
+    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "content": "Hm.", "tool_calls": [call]},
+    ]
+
+    turn = from_jsonl(json.dumps({"messages": messages})).turns[0]
+
+    assert (turn.text, turn.status) == ("Hm.", "complete")
+    assert turn.tool_calls == (ToolCall(id="c", name="add", arguments="{}"),)
+
+
+def test_jsonl_system_prompt_is_that_of_the_turns() -> None:
+    """Turns say which system prompt they were asked with; one by a named author is a message like others."""
+    system = {"role": "system", "content": "Be brief."}
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+    plain = from_jsonl(json.dumps({"messages": [system, *talk]}))
+    named = from_jsonl(json.dumps({"messages": [{**system, "name": "boss"}, *talk]}))
+
+    assert (plain.system, plain.turns[0].system) == ("Be brief.", "Be brief.")
+    assert (named.system, named.turns[0].prompt[0].name) == (None, "boss")
+
+
+def test_jsonl_may_begin_with_a_byte_order_mark() -> None:
+    """Text that an editor marked is read all the same."""
+    assert from_jsonl('\ufeff{"role": "assistant", "content": "b"}').turns[0].text == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "Line 1 is not JSON"),
+        ('{"role": "user", "content": "a"}\n\nnope', "Line 3 is not JSON"),
+        ("[1]", "Line 1 is not a JSON object"),
+        ('{"messages": 1}', "Line 1 has no list"),
+        ('{"messages": [1]}', "Line 1 has a message that is not"),
+        ('{"content": "a"}', "Line 1"),
+        ('{"role": "wizard", "content": "a"}', "Line 1.*wizard"),
+        ('{"role": "user", "name": 5, "content": "a"}', "Line 1: .*'name'"),
+        ('{"role": "assistant", "tool_calls": 5}', "Line 1: .*'tool_calls'"),
+        ('{"role": "assistant", "tool_calls": [{"id": "c"}]}', "Line 1: .*'tool_calls'"),
+        ('{"role": "user", "content": 5}', "Line 1: "),
+        ('{"role": "user", "content": [5]}', "Line 1: "),
+        (
+            '{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}',
+            "Line 1: ",
+        ),
+        ('{"messages": []}\n{"messages": []}', "Line 2 begins a second"),
+        ('{"role": "user", "content": "a"}\n{"messages": []}', "Line 2 begins a second"),
+        ("[" * 100_000, "Line 1 is not JSON"),
+    ],
+)
+def test_jsonl_bad_line_is_named(text: str, says: str) -> None:
+    """A line that is no message is named by its number, in one line."""
+    with pytest.raises(StoreError, match=says) as caught:
+        from_jsonl(text)
+
+    assert "\n" not in str(caught.value)
+
+
+# Markdown
+
+
+def test_markdown_reads_as_a_conversation(talk: Conversation) -> None:
+    """Headings, prompts and answers of the versions that count, and what is particular about them."""
+    talk.slots = (talk.slots[0], replace(talk.slots[1], is_hidden=True))
+
+    assert to_markdown(talk) == (
+        "# main\n\n## System prompt\n\n```text\nBe brief.\n```\n\n"
+        "## Turn 1 (version 2 of 2)\n\n"
+        "### User\n\n```text\none\n```\n\n### Answer\n\n```markdown\nA dog.\n```\n\n"
+        "## Turn 2 (hidden)\n\n### User\n\n```text\ntwo\n```\n\n### Answer\n\n```markdown\nRed.\n```\n"
+    )
+
+
+def test_markdown_names_pictures_and_shows_no_bytes() -> None:
+    """A picture is a note of its size."""
+    conversation = Conversation()
+    picture = ImagePart(data=PNG * 100, media_type="image/png", width=2, height=3)
+    ask(conversation, "one", prompt=(Message(role="user", parts=(picture,)),))
+
+    text = to_markdown(conversation)
+
+    assert "*image 2 \u00d7 3\\, 1 kB*" in text
+    assert "base64" not in text
+
+
+def test_markdown_says_why_a_turn_failed() -> None:
+    """A failed turn is marked, with its one line."""
+    conversation = Conversation()
+    ask(conversation, "one", "", status="failed", error="HTTP 429 <b>")
+
+    text = to_markdown(conversation)
+
+    assert "## Turn 1 (failed)" in text
+    assert r"*HTTP 429 \<b\>*" in text
+
+
+def test_markdown_fence_is_longer_than_those_in_the_text() -> None:
+    """Code in an answer does not end the answer's fence."""
+    conversation = Conversation()
+    ask(conversation, "one", "````\n# x\n````")
+
+    assert "\n`````markdown\n````\n# x\n````\n`````\n" in to_markdown(conversation)
+
+
+HOSTILE = st.text(alphabet="`~\n\r \t<>[]()!#*_\\\x1b\x00a", max_size=40)
+
+
+@given(HOSTILE, HOSTILE, HOSTILE)
+@settings(deadline=None)
+def test_markdown_text_cannot_leave_its_fence(prompt: str, answer: str, name: str) -> None:
+    """Whatever a prompt, an answer or a name holds, it is no markup: only our headings and fences are."""
+    from markdown_it import MarkdownIt
+
+    conversation = Conversation(name=name)
+    ask(conversation, "x", answer, prompt=(message("user", prompt),), model=name or None, error=name or None)
+
+    text = to_markdown(conversation)
+
+    tokens = MarkdownIt("commonmark").parse(text)
+    kinds = {token.type for token in tokens}
+    assert kinds <= {"heading_open", "heading_close", "inline", "fence", "paragraph_open", "paragraph_close"}
+    inline = {child.type for token in tokens for child in token.children or ()}
+    assert inline <= {"text", "text_special", "em_open", "em_close"}
+    fences = [token.content for token in tokens if token.type == "fence"]
+    assert len(fences) == bool(prompt) + bool(answer)
+    assert not any(control in text for control in "\x1b\x00\r")
+
+
+def test_times_keep_microseconds() -> None:
+    """A time comes back to the microsecond, in UTC."""
+    at = datetime(2026, 11, 21, 4, 5, 6, 789012, tzinfo=UTC)
+    conversation = Conversation(slots=(Slot(id="s", versions=(Turn(id="t", prompt=(), at=at),)),))
+
+    assert from_frame(to_frame(conversation)).slots[0].versions[0].at == at
+    assert to_frame(conversation)["at"][0].to_pydatetime() == at
