@@ -7,7 +7,7 @@ Strings are kept as Python's, not Arrow's: an answer may hold half of a surrogat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .errors import StoreError
@@ -122,7 +122,7 @@ def _time(value: Any) -> datetime:
     at = datetime.fromisoformat(value) if isinstance(value, str) else value.to_pydatetime(warn=False)
     if at.tzinfo is None:
         raise ValueError(value)
-    return at.astimezone(UTC)
+    return at
 
 
 def _misfit(value: object, name: str, kind: ColumnKind) -> StoreError:

@@ -201,6 +201,15 @@ def test_cut_file_is_one_line(talk: Conversation, suffix: str, tmp_path: Path) -
         assert all(suffix == ".csv" and len(item.slots) < 2 for item in made)
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv"])
+def test_file_may_begin_with_a_byte_order_mark(talk: Conversation, suffix: str, tmp_path: Path) -> None:
+    """A text file that an editor saved with its mark is read all the same."""
+    path = save(talk, tmp_path / f"talk{suffix}")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    assert [turn.text for turn in load(path).turns] == ["A fox.", "A fox."]
+
+
 def test_newer_file_says_so(talk: Conversation, tmp_path: Path) -> None:
     """A file of a later format says that it is, and what to do."""
     path = save(talk, tmp_path / "talk.json")
@@ -234,8 +243,26 @@ def test_failed_saving_leaves_the_old_file(talk: Conversation, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_full_disk_leaves_the_old_file(talk: Conversation, tmp_path: Path) -> None:
-    """A name that the disk refuses is one line, and no draft stays."""
+    """A write that breaks off in the middle is one line, leaves the old file, and no draft."""
+    import resource
+
+    path = save(Conversation(name="old"), tmp_path / "talk.json")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(StoreError, match=r"talk\.json cannot be written: File too large"):
+            save(talk, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert load(path).name == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_name_that_the_disk_refuses_is_one_line(talk: Conversation, tmp_path: Path) -> None:
+    """A name too long for the disk is one line, and no draft stays."""
     with pytest.raises(StoreError, match="cannot be written"):
         save(talk, tmp_path / f"{'x' * 250}.json")
 
@@ -256,15 +283,16 @@ def test_new_file_is_never_wider_than_0644(talk: Conversation, mask: int, mode: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
 @pytest.mark.usefixtures("umask")
-def test_private_file_stays_private(talk: Conversation, tmp_path: Path) -> None:
-    """A file that only its owner may read is so after saving again."""
+@pytest.mark.parametrize(("before", "after"), [(0o600, 0o600), (0o640, 0o640), (0o666, 0o644)])
+def test_private_file_stays_private(talk: Conversation, before: int, after: int, tmp_path: Path) -> None:
+    """A file that was there has its mode again, if that is no wider than a new one's."""
     path = tmp_path / "talk.json"
     path.touch()
-    path.chmod(0o600)
+    path.chmod(before)
 
     save(talk, path)
 
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == after
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows needs a right for links")
