@@ -48,9 +48,11 @@ class Run:
     Args:
         engine: Where the work runs.
         work: Called with a function to emit events; its coroutine ends with the outcome, also when cancelled.
+        model: The model that is asked.
     """
 
-    def __init__(self, engine: Engine, work: Work) -> None:
+    def __init__(self, engine: Engine, work: Work, *, model: str = "") -> None:
+        self.model = model
         self._engine = engine
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._finished = threading.Event()

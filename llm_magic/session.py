@@ -159,10 +159,14 @@ class Session:
                     number += 1
                 name = f"chat-{number}"
             self._archive(name)
-            made = self._conversation_type(name=name, made_by=cell_id)
-            self.conversations.append(made)
-            self.current = made
-            return made
+            self.current = self.add(name, cell_id=cell_id)
+            return self.current
+
+    def add(self, name: str, *, cell_id: str | None = None) -> Conversation:
+        """Begin a conversation beside the current one, under a name that is free."""
+        made = self._conversation_type(name=name, made_by=cell_id)
+        self.conversations.append(made)
+        return made
 
     def use(self, name: str) -> Conversation:
         """Make a conversation the current one.
@@ -217,7 +221,7 @@ class Session:
                 plan = replace(plan, slot=slot)
                 if ask.cell is not None:
                     self.gone.discard(ask.cell.cell_id)
-        run = Run(self._engine, lambda emit: self._answer(plan, emit))
+        run = Run(self._engine, lambda emit: self._answer(plan, emit), model=plan.request.model)
         self._runs.add(run)
         return run
 

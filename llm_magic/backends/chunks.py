@@ -1,0 +1,272 @@
+"""Chunks of a Chat Completions answer → events. The one place that knows what servers put into them.
+
+In: chunks as parsed JSON, or a whole completion, which is one chunk with a ``message`` for a ``delta``. Out: events,
+neighbouring text joined. No typed object is built: a chunk costs a microsecond or two. Errors are not made here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..events import (
+    Completed,
+    LogprobsDelta,
+    Notice,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from ..usage import Usage
+from .think import ThinkParser
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..events import Event
+
+_MANY_EMPTY_CHUNKS = 10
+_FINISH_REASONS: Mapping[str, str] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end_of_turn"), "stop"),
+    **dict.fromkeys(("eom", "end_of_message", "complete", "completed"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "out_of_tokens", "model_length"), "length"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "safety", "recitation", "refusal"), "content_filter"),
+}
+# Usage as the protocol nests it → fields of our own.
+_INPUT_DETAILS = (
+    ("cached_tokens", "cached_tokens"),
+    ("cache_write_tokens", "cache_write_tokens"),
+    ("audio_tokens", "input_audio_tokens"),
+    ("image_tokens", "input_image_tokens"),
+    ("text_tokens", "input_text_tokens"),
+)
+_OUTPUT_DETAILS = (
+    ("reasoning_tokens", "reasoning_tokens"),
+    ("audio_tokens", "output_audio_tokens"),
+    ("accepted_prediction_tokens", "accepted_prediction_tokens"),
+    ("rejected_prediction_tokens", "rejected_prediction_tokens"),
+)
+log = logging.getLogger("llm_magic")
+
+
+class ChunkReader:
+    """Reads the chunks of one answer.
+
+    Args:
+        begins_thinking: The model is known to begin inside a thought, without an opening tag.
+
+    Attributes:
+        finish_reason: Why the answer ended, as the server says it; None while it has not.
+        usage: What the server reported last, None while it has reported none.
+    """
+
+    def __init__(self, *, begins_thinking: bool = False) -> None:
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self._model: str | None = None
+        self._service_tier: str | None = None
+        self._think = ThinkParser(begins_inside=begins_thinking)
+        self._calls = _CallNumbers()
+        self._events: list[Event] = []
+        self._pending: list[str] = []
+        self._pending_type: type[TextDelta | ReasoningDelta | RefusalDelta] = TextDelta
+        self._empty_chunks = 0
+        self._has_said_choices = False
+        self._has_warned = False
+
+    def read(self, chunk: Mapping[str, Any]) -> None:
+        """Take the next chunk; its events are had from :meth:`take`."""
+        # Usage comes in a last chunk whose choices are empty, or on any other: read it before the choices.
+        if usage := chunk.get("usage"):
+            self.usage = usage_from_openai(usage)
+        if model := chunk.get("model"):
+            self._model = model
+        if tier := chunk.get("service_tier"):
+            self._service_tier = tier
+        choices = chunk.get("choices")
+        if not choices:
+            if not usage:
+                self._count_empty()
+            return
+        self._empty_chunks = 0
+        choice = choices[0]
+        if len(choices) > 1 or choice.get("index"):
+            self._say_choices()
+            if choice.get("index"):
+                return
+        self._read_choice(choice)
+
+    def take(self) -> list[Event]:
+        """The events since the last call; neighbouring text is one delta."""
+        self._flush()
+        events, self._events = self._events, []
+        return events
+
+    def finish(self) -> Completed:
+        """End the answer: what was held back comes with the next :meth:`take`."""
+        reason = normalized_finish_reason(self.finish_reason)
+        for piece in self._think.finish(is_cut=reason == "length"):
+            self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
+        if self._calls and reason not in ("tool_calls", "length", "content_filter"):
+            log.warning(
+                "the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason
+            )
+            reason = "tool_calls"
+        return Completed(finish_reason=reason, model=self._model, service_tier=self._service_tier)
+
+    def _read_choice(self, choice: Mapping[str, Any]) -> None:
+        if reason := choice.get("finish_reason"):
+            self.finish_reason = reason
+        # A stream has deltas, a whole completion a message, the old completions a text.
+        delta = choice.get("delta") or choice.get("message")
+        if delta:
+            if len(delta) > 1 or "content" not in delta:
+                self._read_rare(delta)
+            if content := delta.get("content"):
+                self._read_content(content)
+            if calls := delta.get("tool_calls"):
+                self._read_calls(calls)
+            elif call := delta.get("function_call"):
+                self._read_calls([{"index": 0, "function": call}])
+        elif text := choice.get("text"):
+            self._read_content(text)
+        if (logprobs := choice.get("logprobs")) and (tokens := logprobs.get("content")):
+            self._put(LogprobsDelta(tokens=tuple(tokens)))
+
+    def _read_rare(self, delta: Mapping[str, Any]) -> None:
+        for key in ("reasoning_content", "reasoning"):
+            thought = delta.get(key)
+            if thought and isinstance(thought, str):
+                self._think.give_up()
+                self._add(ReasoningDelta, thought)
+                break
+        if refusal := delta.get("refusal"):
+            self._add(RefusalDelta, refusal)
+
+    def _read_content(self, content: Any) -> None:
+        if not isinstance(content, str):
+            self._read_parts(content)
+        elif self._think.is_plain:
+            self._add(TextDelta, content)
+        else:
+            for piece in self._think.feed(content):
+                self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
+
+    def _read_parts(self, parts: list[Mapping[str, Any]]) -> None:
+        for part in parts:
+            if thinking := part.get("thinking"):  # Mistral: a list of parts of its own
+                self._think.give_up()
+                texts = (
+                    [thinking] if isinstance(thinking, str) else [inner.get("text", "") for inner in thinking]
+                )
+                self._add(ReasoningDelta, "".join(texts))
+            elif refusal := part.get("refusal"):
+                self._add(RefusalDelta, refusal)
+            elif isinstance(text := part.get("text"), str) and text:
+                self._read_content(text)
+
+    def _read_calls(self, calls: list[Mapping[str, Any]]) -> None:
+        for call in calls:
+            function = call.get("function") or {}
+            arguments = function.get("arguments") or ""
+            self._put(
+                ToolCallDelta(
+                    index=self._calls.number(call),
+                    id=call.get("id") or "",
+                    name=function.get("name") or "",
+                    arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+                )
+            )
+
+    def _add(self, kind: type[TextDelta | ReasoningDelta | RefusalDelta], text: str) -> None:
+        if kind is not self._pending_type:
+            self._flush()
+            self._pending_type = kind
+        self._pending.append(text)
+
+    def _put(self, event: Event) -> None:
+        self._flush()
+        self._events.append(event)
+
+    def _flush(self) -> None:
+        if self._pending:
+            if text := "".join(self._pending):
+                self._events.append(self._pending_type(text=text))
+            self._pending = []
+
+    def _count_empty(self) -> None:
+        self._empty_chunks += 1
+        if self._empty_chunks > _MANY_EMPTY_CHUNKS and not self._has_warned:
+            self._has_warned = True
+            log.warning("the server sent more than %d chunks in a row without content", _MANY_EMPTY_CHUNKS)
+
+    def _say_choices(self) -> None:
+        if not self._has_said_choices:
+            self._has_said_choices = True
+            self._put(Notice(text="the server sent more than one answer: the first is shown"))
+
+
+class _CallNumbers:
+    """Numbers the tool calls of an answer by appearance, whatever a server makes of ``index`` and ``id``.
+
+    There are servers that send no index, count from 1, or send index 0 with every call.
+    """
+
+    def __init__(self) -> None:
+        self._by_index: dict[int, int] = {}
+        self._by_id: dict[str, int] = {}
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def number(self, call: Mapping[str, Any]) -> int:
+        """Which call a piece belongs to, counted from 0."""
+        index, call_id = call.get("index"), call.get("id") or ""
+        if call_id:
+            number = self._by_id.get(call_id)
+            if number is None:
+                number = self._by_id[call_id] = self._new()
+        elif index is not None:
+            number = self._by_index.get(index)
+            if number is None:
+                number = self._new()
+        elif (call.get("function") or {}).get("name") or not self._count:
+            number = self._new()  # only the first piece of a call brings its name
+        else:
+            number = self._count - 1
+        if index is not None:
+            self._by_index[index] = number
+        return number
+
+    def _new(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+
+def normalized_finish_reason(reason: str | None) -> str:
+    """One of stop, length, tool_calls, content_filter, unknown.
+
+    >>> normalized_finish_reason("END_TURN"), normalized_finish_reason(None)
+    ('stop', 'unknown')
+    """
+    return _FINISH_REASONS.get(reason.lower(), "unknown") if isinstance(reason, str) else "unknown"
+
+
+def usage_from_openai(data: Mapping[str, Any]) -> Usage:
+    """Usage from a completion's ``usage`` object; details the server does not send are None."""
+    inputs, outputs = data.get("prompt_tokens") or 0, data.get("completion_tokens") or 0
+    details: dict[str, int | None] = {}
+    for group, names in (
+        ("prompt_tokens_details", _INPUT_DETAILS),
+        ("completion_tokens_details", _OUTPUT_DETAILS),
+    ):
+        sent = data.get(group) or {}
+        details |= {ours: sent.get(theirs) for theirs, ours in names}
+    if details["cached_tokens"] is None:  # DeepSeek's name for it
+        details["cached_tokens"] = data.get("prompt_cache_hit_tokens")
+    total = data.get("total_tokens") or inputs + outputs
+    return Usage(input_tokens=inputs, output_tokens=outputs, total_tokens=total, **details)  # type: ignore[arg-type]  # is_estimate is not among them

@@ -1,0 +1,412 @@
+"""What went wrong with a request → one error of ours: the only mapping there is.
+
+In: an exception of the SDK or the transport, or an error that a server put into its stream. Out: a ``BackendError``
+child with a message of one line and a hint; the caller raises it ``from`` the cause. A key that the server echoes is
+masked, in the cause too.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from .. import models
+from ..errors import (
+    AuthenticationError,
+    BackendError,
+    BackendTimeoutError,
+    ContextLengthError,
+    QuotaError,
+    RateLimitedError,
+    RequestRejectedError,
+    StreamInterruptedError,
+    nearest,
+)
+
+Kind: TypeAlias = type[BackendError]
+_WORDS_LIMIT = 300
+_SECRET_WINDOW = 8
+_SHORTEST_SECRET = 6
+_BAD_REQUEST, _SERVER_ERROR = 400, 500
+
+# Every class of the SDK's error module, by name: nothing here imports the SDK.
+KINDS: Mapping[str, Kind] = {
+    "OpenAIError": RequestRejectedError,
+    "SubjectTokenProviderError": AuthenticationError,
+    "APIError": StreamInterruptedError,
+    "APIResponseValidationError": StreamInterruptedError,
+    "APIStatusError": RequestRejectedError,
+    "APIConnectionError": RequestRejectedError,
+    "APITimeoutError": BackendTimeoutError,
+    "BadRequestError": RequestRejectedError,
+    "AuthenticationError": AuthenticationError,
+    "OAuthError": AuthenticationError,
+    "PermissionDeniedError": AuthenticationError,
+    "NotFoundError": RequestRejectedError,
+    "ConflictError": RequestRejectedError,
+    "UnprocessableEntityError": RequestRejectedError,
+    "RateLimitError": RateLimitedError,
+    "InternalServerError": RequestRejectedError,
+    "LengthFinishReasonError": StreamInterruptedError,
+    "ContentFilterFinishReasonError": RequestRejectedError,
+    "InvalidWebhookSignatureError": RequestRejectedError,
+    "WebSocketConnectionClosedError": StreamInterruptedError,
+    "WebSocketQueueFullError": RateLimitedError,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meaning:
+    """What a server's words mean, whatever status they come with.
+
+    Attributes:
+        kind: Our error.
+        says: How the message begins.
+        hint: What to do.
+        words: Found in the error's code, type or text.
+        needs_image: Only where the request holds a picture.
+    """
+
+    kind: Kind
+    says: str
+    hint: str
+    words: re.Pattern[str]
+    needs_image: bool = False
+
+
+# The first that fits wins. The texts are those of OpenAI, vLLM, llama.cpp, Anthropic, Google, OpenRouter and Ollama.
+_MEANINGS = (
+    _Meaning(
+        kind=QuotaError,
+        says="The account's quota is used up",
+        hint="add credit, or use another key",
+        words=re.compile(
+            r"insufficient_quota|billing_hard_limit|billing_not_active|exceeded your current quota"
+            r"|insufficient (?:credit|balance|funds|quota)|credit balance is too low",
+            re.IGNORECASE,
+        ),
+    ),
+    _Meaning(
+        kind=ContextLengthError,
+        says="The conversation is longer than the model's context window",
+        hint="--fresh asks without the turns before, %chat new starts an empty conversation",
+        words=re.compile(
+            r"context_length_exceeded|exceed_context_size|maximum context length|available context size"
+            r"|maximum model length|context (?:window|length|size)[^.]{0,60}exceed|exceed[^.]{0,60}context"
+            r"|prompt is too long|input token count[^.]{0,60}exceed",
+            re.IGNORECASE,
+        ),
+    ),
+    _Meaning(
+        kind=RequestRejectedError,
+        says="The model does not take pictures",
+        hint="ask one that does with -m, or leave the picture out; %chat new starts without it",
+        words=re.compile(r"image|vision|multimodal|mmproj", re.IGNORECASE),
+        needs_image=True,
+    ),
+)
+_MODEL_MISSING = re.compile(r"model_not_found|\bmodel\b.*(?:not exist|not found|unknown)|unknown model", re.IGNORECASE | re.DOTALL)
+_REACHED_NOBODY = frozenset(("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "PoolTimeout"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who was asked for what, as far as an error tells of it.
+
+    Attributes:
+        address: Host and port.
+        model: The model asked for.
+        key_name: Where the key came from: an environment variable or "api_key".
+        secrets: What must not be shown.
+        provider: Provider id, None where unknown.
+        has_image: The request holds a picture.
+        retries: Retries so far. Count.
+        request_id: The server's id of the request, None where unknown.
+    """
+
+    address: str
+    model: str
+    key_name: str = "api_key"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    provider: str | None = None
+    has_image: bool = False
+    retries: int = 0
+    request_id: str | None = None
+
+
+def refused(exc: Exception, asked: Asked, *, retry_after_s: float | None = None) -> BackendError:
+    """The error for a request that was not answered.
+
+    Args:
+        exc: What the SDK raised; its texts are masked.
+        asked: Who was asked for what.
+        retry_after_s: How long the server wants to be left alone, where that is too long to wait.
+    """
+    _mask_exception(exc, asked.secrets)
+    status = getattr(exc, "status_code", None)
+    if isinstance(status, int):
+        return _by_status(exc, status, asked, retry_after_s)
+    names = _names(exc)
+    if "APIConnectionError" in names:
+        return _unreachable(exc, asked)
+    kind = next((KINDS[name] for name in names if name in KINDS), RequestRejectedError)
+    words = one_line(str(exc), asked.secrets) or type(exc).__name__
+    return _error(kind, f"The request could not be sent: {words}", asked)
+
+
+def reported(error: Any, asked: Asked) -> BackendError:
+    """The error for one that the server put into an accepted reply."""
+    words = one_line(words_of({"error": error}), asked.secrets) or "no reason given"
+    meaning = _meaning(f"{_codes(error)} {words}", asked)
+    if meaning is not None:
+        return _error(meaning.kind, f"{meaning.says}: {words}", asked, hint=meaning.hint, is_billable=True)
+    return _error(StreamInterruptedError, f"The server broke off: {words}", asked, hint="ask again", is_billable=True)
+
+
+def broken(exc: Exception, asked: Asked) -> BackendError:
+    """The error for a connection that broke while the reply was read."""
+    _mask_exception(exc, asked.secrets)
+    words = one_line(str(exc), asked.secrets) or type(exc).__name__
+    return _error(
+        StreamInterruptedError, f"The connection broke off: {words}", asked, hint="ask again", is_billable=True
+    )
+
+
+def garbled(read: str, asked: Asked) -> BackendError:
+    """The error for a piece of a stream that cannot be understood."""
+    words = one_line(read, asked.secrets, limit=80)
+    return _error(
+        StreamInterruptedError, f"The server sent something that is not an answer: {words}", asked, is_billable=True
+    )
+
+
+def unfinished(asked: Asked) -> BackendError:
+    """The error for a stream that ended without its end."""
+    return _error(
+        StreamInterruptedError, "The answer ended without its end mark", asked, hint="ask again", is_billable=True
+    )
+
+
+def silent(seconds: float, asked: Asked) -> BackendError:
+    """The error for a server that does not begin to reply. It may have worked, so it is not asked again by itself."""
+    hint = "first_byte_timeout_s sets how long to wait"
+    return _error(
+        BackendTimeoutError, f"{asked.address} did not reply within {seconds:g} s", asked, hint=hint, is_billable=True
+    )
+
+
+def stalled(seconds: float, asked: Asked) -> BackendError:
+    """The error for a reply that stopped coming."""
+    hint = "stall_timeout_s sets how long to wait"
+    return _error(BackendTimeoutError, f"The answer stalled after {seconds:g} s", asked, hint=hint, is_billable=True)
+
+
+def no_completion(read: str, asked: Asked) -> BackendError:
+    """The error for a reply of another kind: a proxy's page, another protocol."""
+    words = one_line(read, asked.secrets) or "an empty reply"
+    return _error(
+        RequestRejectedError,
+        f"The server's reply is not a chat completion: {words}",
+        asked,
+        hint="check base_url, it mostly ends in /v1",
+        is_billable=True,
+    )
+
+
+def _by_status(exc: Exception, status: int, asked: Asked, retry_after_s: float | None) -> BackendError:
+    body = getattr(exc, "body", None)
+    words = one_line(words_of(body) or str(exc), asked.secrets)
+    meaning = _meaning(f"{_codes(body)} {words}", asked) if status < _SERVER_ERROR or asked.has_image else None
+    kind = next((KINDS[name] for name in _names(exc) if name in KINDS), RequestRejectedError)
+    request_id = getattr(exc, "request_id", None)
+    if meaning is not None:
+        kind, says, hint = meaning.kind, meaning.says, meaning.hint
+    elif status == 402:  # noqa: PLR2004  # Payment Required
+        kind, says, hint = QuotaError, _MEANINGS[0].says, _MEANINGS[0].hint
+    elif status in (400, 404) and _MODEL_MISSING.search(f"{_codes(body)} {words}"):
+        says, hint = "There is no such model", _model_hint(asked)
+    else:
+        says, hint = _SAYS.get(status, "The request was refused"), _HINTS.get(status)
+        if status >= _SERVER_ERROR:
+            says, hint = "The server failed", "try again later"
+        if status == 401:  # noqa: PLR2004
+            hint = f"check {asked.key_name}"
+    after = f" after {asked.retries} retries" if asked.retries > 1 else " after a retry" if asked.retries else ""
+    if retry_after_s is not None:
+        hint = _when(retry_after_s)
+    return _error(
+        kind,
+        f"{says}{after} (HTTP {status})" + (f": {words}" if words else ""),
+        asked,
+        hint=hint,
+        status_code=status,
+        request_id=request_id,
+    )
+
+
+_SAYS = {401: "The key was refused", 403: "Access was denied", 404: "Nothing is there", 429: "Too many requests"}
+_HINTS: Mapping[int, str] = {
+    403: "the key may not do this; check organization, project and model",
+    404: "check base_url, it mostly ends in /v1",
+    413: "send less at once",
+    429: "try again in a moment, or ask less at once",
+}
+
+
+def _unreachable(exc: Exception, asked: Asked) -> BackendError:
+    names = {name for link in _chain(exc) for name in _names(link)}
+    reason = reason_of(exc)
+    if not names & _REACHED_NOBODY:
+        kind: Kind = BackendTimeoutError if "APITimeoutError" in names else StreamInterruptedError
+        return _error(kind, f"{asked.address} broke off before its reply ({reason})", asked, hint="ask again")
+    kind = BackendTimeoutError if "ConnectTimeout" in names else RequestRejectedError
+    hint = "is the server running? check base_url" if reason == "connection refused" else "check base_url and the network"
+    return _error(kind, f"Cannot reach {asked.address} ({reason})", asked, hint=hint)
+
+
+def reason_of(exc: BaseException) -> str:
+    """Why there is no connection, in a few words."""
+    for link in _chain(exc):
+        match link:
+            case ConnectionRefusedError():
+                return "connection refused"
+            case socket.gaierror():
+                return "unknown host"
+            case ssl.SSLError():
+                return one_line(f"TLS: {link.reason or link}", limit=80)
+            case ConnectionResetError():
+                return "connection reset"
+    names = {name for link in _chain(exc) for name in _names(link)}
+    if "ConnectTimeout" in names:
+        return "no connection in time"
+    if "RemoteProtocolError" in names:
+        return "connection closed"
+    *_, last = _chain(exc)
+    return one_line(str(last), limit=80) or type(last).__name__
+
+
+def words_of(body: Any) -> str:
+    """What a server says in an error's body, whatever form it has."""
+    match body:
+        case {"error": {"message": str(text)}} | {"error": str(text)} | {"message": str(text)} | {"detail": str(text)}:
+            return text
+        case {"detail": [{"msg": str(text), **more}, *_]}:
+            place = ".".join(str(step) for step in more.get("loc", ()))
+            return f"{place}: {text}" if place else text
+        case [first, *_]:  # Google wraps its errors in a list
+            return words_of(first)
+        case str(text) if "<" in text:
+            title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+            return title[1] if title else re.sub(r"<[^>]*>", " ", text)
+        case str(text):
+            return text
+        case None:
+            return ""
+        case _:
+            return str(body)
+
+
+def one_line(text: str, secrets: tuple[str, ...] = (), *, limit: int = _WORDS_LIMIT) -> str:
+    """A text as one line: secrets masked, control characters removed, cut at a limit; no full stop at its end."""
+    # A long text is cut before it is worked on, but far enough behind the limit that no secret is cut in two.
+    text = masked(text[: limit * 10], secrets)
+    text = "".join(" " if char.isspace() else char for char in text if char.isspace() or unicodedata.category(char)[0] != "C")
+    text = " ".join(text.split())
+    return text[: limit - 1] + "…" if len(text) > limit else text.removesuffix(".")
+
+
+def masked(text: str, secrets: tuple[str, ...]) -> str:
+    """A text without secrets: wherever eight characters of one in a row appear, they are replaced by ``***``."""
+    for secret in secrets:
+        if len(secret) < _SHORTEST_SECRET:
+            continue
+        size = min(_SECRET_WINDOW, len(secret))
+        windows = {secret[start : start + size] for start in range(len(secret) - size + 1)}
+        spans: list[tuple[int, int]] = []
+        for start in range(len(text) - size + 1):
+            if text[start : start + size] in windows:
+                begin = spans.pop()[0] if spans and spans[-1][1] >= start else start
+                spans.append((begin, start + size))
+        for begin, end in reversed(spans):
+            text = f"{text[:begin]}***{text[end:]}"
+    return text
+
+
+def _mask_exception(exc: BaseException, secrets: tuple[str, ...]) -> None:
+    """Mask what a logged traceback of the cause would print."""
+    for link in _chain(exc):
+        link.args = tuple(masked(item, secrets) if isinstance(item, str) else item for item in link.args)
+        if isinstance(message := getattr(link, "message", None), str):
+            link.message = masked(message, secrets)  # type: ignore[attr-defined]  # just read from it
+
+
+def _meaning(text: str, asked: Asked) -> _Meaning | None:
+    for meaning in _MEANINGS:
+        if meaning.words.search(text) and (asked.has_image or not meaning.needs_image):
+            return meaning
+    return None
+
+
+def _codes(body: Any) -> str:
+    """Code and type of an error's body: servers are surer of those than of their texts."""
+    if not isinstance(body, Mapping):
+        return ""
+    inner = body.get("error")
+    source = inner if isinstance(inner, Mapping) else body
+    return f"{source.get('code') or ''} {source.get('type') or ''}"
+
+
+def _model_hint(asked: Asked) -> str:
+    match = nearest(asked.model, models.known_models(asked.provider)) if asked.provider else None
+    return f"did you mean {match}?" if match and match != asked.model else "%chat models lists those it has"
+
+
+def _when(seconds: float) -> str:
+    at = datetime.now().astimezone() + timedelta(seconds=seconds)
+    return f"the server asks to wait {seconds:.0f} s: try again after {at:%H:%M}"
+
+
+def _chain(exc: BaseException) -> Iterator[BaseException]:
+    """An exception and what caused it, outermost first, groups opened."""
+    seen: set[int] = set()
+    links: list[BaseException | None] = [exc]
+    while links:
+        link = links.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        links += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            links += link.exceptions
+
+
+def _names(exc: BaseException) -> list[str]:
+    return [kind.__name__ for kind in type(exc).__mro__]
+
+
+def _error(
+    kind: Kind,
+    message: str,
+    asked: Asked,
+    *,
+    hint: str | None = None,
+    status_code: int | None = None,
+    request_id: str | None = None,
+    is_billable: bool = False,
+) -> BackendError:
+    end = "" if message.endswith(("…", "?", "!")) else "."
+    return kind(
+        message + end,
+        hint=hint,
+        status_code=status_code,
+        request_id=request_id or asked.request_id,
+        retries=asked.retries,
+        is_billable=is_billable,
+    )

@@ -1,0 +1,163 @@
+"""Messages as Chat Completions JSON, and back. The only place that makes base64 of bytes, once per part.
+
+A message of one text part has its text for content, any other a list of parts in their order.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import weakref
+from typing import TYPE_CHECKING, Any, assert_never
+
+from ..content import (
+    DETAILS,
+    AudioPart,
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    checked_role,
+    tool_call_from_dict,
+)
+from ..errors import ContentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?P<data>.*)", re.DOTALL)
+# Parts are sent again with every later turn; they are equal only if their bytes are.
+_encoded: weakref.WeakKeyDictionary[ImagePart | AudioPart | FilePart, str] = weakref.WeakKeyDictionary()
+
+
+def message_to_openai(item: Message) -> dict[str, Any]:
+    """A message as the protocol has it; keys without a value are left out."""
+    out: dict[str, Any] = {"role": item.role}
+    match item.parts:
+        case ():
+            if not item.tool_calls:
+                out["content"] = ""
+        case (TextPart(text=text),):
+            out["content"] = text
+        case parts:
+            out["content"] = [part_to_openai(part) for part in parts]
+    if item.name is not None:
+        out["name"] = item.name
+    if item.tool_calls:
+        out["tool_calls"] = [call.to_dict() for call in item.tool_calls]
+    if item.tool_call_id is not None:
+        out["tool_call_id"] = item.tool_call_id
+    return out
+
+
+def part_to_openai(part: Part) -> dict[str, Any]:
+    """A part as the protocol has it."""
+    match part:
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ImagePart():
+            url = part.url or f"data:{part.media_type};base64,{_base64(part)}"
+            detail = {} if part.detail == "auto" else {"detail": part.detail}
+            return {"type": "image_url", "image_url": {"url": url, **detail}}
+        case AudioPart():
+            return {"type": "input_audio", "input_audio": {"data": _base64(part), "format": part.format}}
+        case FilePart():
+            data = f"data:{part.media_type};base64,{_base64(part)}"
+            return {"type": "file", "file": {"filename": part.filename, "file_data": data}}
+        case _:
+            assert_never(part)
+
+
+def message_from_openai(data: Mapping[str, Any]) -> Message:
+    """A message from the protocol's form.
+
+    Raises:
+        ContentError: It is no message, its role is missing or unknown, or a part is of an unknown type.
+    """
+    if not isinstance(data, dict):
+        raise ContentError(f"A message is a dict, not {type(data).__name__}.")
+    role = checked_role(data.get("role"))
+    parts = _parts_from_openai(data.get("content"))
+    if not parts and isinstance(refusal := data.get("refusal"), str) and refusal:
+        parts = (TextPart(text=refusal),)
+    return Message(
+        role=role,
+        parts=parts,
+        name=data.get("name"),
+        tool_calls=tuple(tool_call_from_dict(call) for call in data.get("tool_calls") or ()),
+        tool_call_id=data.get("tool_call_id"),
+    )
+
+
+def part_from_openai(data: Any) -> Part:
+    """A part from the protocol's form; a bare string is text.
+
+    Raises:
+        ContentError: Its type is unknown, or its data cannot be read.
+    """
+    match data:
+        case str() | {"type": "text", "text": str()}:
+            return TextPart(text=data if isinstance(data, str) else data["text"])
+        case {"type": "refusal", "refusal": str(text)}:
+            return TextPart(text=text)
+        case {"type": "image_url", "image_url": {"url": str(url), **more}}:
+            return _image(url, more.get("detail") or "auto")
+        case {"type": "image_url", "image_url": str(url)}:
+            return _image(url, "auto")
+        case {"type": "input_audio", "input_audio": {"data": str(text), "format": "wav" | "mp3" as name}}:
+            return AudioPart(data=_bytes(text), format=name)
+        case {"type": "file", "file": {"file_data": str(url), **more}}:
+            media_type, content = _data_url(url)
+            return FilePart(data=content, media_type=media_type, filename=more.get("filename") or "file")
+        case {"type": kind}:
+            raise ContentError(
+                f"A part of type {kind!r} cannot be read.", hint="known: text, image_url, input_audio, file (with data)"
+            )
+        case _:
+            raise ContentError(f"A part is a dict with a type, not {type(data).__name__}.")
+
+
+def _parts_from_openai(content: Any) -> tuple[Part, ...]:
+    match content:
+        case None | "":
+            return ()
+        case str():
+            return (TextPart(text=content),)
+        case dict():
+            return (part_from_openai(content),)
+        case list() | tuple():
+            return tuple(part_from_openai(part) for part in content)
+        case _:
+            raise ContentError(f"The content of a message is text or a list of parts, not {type(content).__name__}.")
+
+
+def _image(url: str, detail: str) -> ImagePart:
+    if detail not in DETAILS:
+        raise ContentError(f"Unknown detail {detail!r} of an image.", hint="one of " + ", ".join(DETAILS))
+    if not url.startswith("data:"):
+        return ImagePart(url=url, detail=detail)  # type: ignore[arg-type]  # just checked against the Literal's values
+    media_type, data = _data_url(url)
+    return ImagePart(data=data, media_type=media_type, detail=detail)  # type: ignore[arg-type]  # as above
+
+
+def _data_url(url: str) -> tuple[str, bytes]:
+    found = _DATA_URL.fullmatch(url)
+    if found is None:
+        raise ContentError("A data URL cannot be read.", hint="it has the form data:image/png;base64,…")
+    return found["media_type"] or "application/octet-stream", _bytes(found["data"])
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as exc:
+        raise ContentError(f"The data of a part is not base64: {exc}.") from exc
+
+
+def _base64(part: ImagePart | AudioPart | FilePart) -> str:
+    text = _encoded.get(part)
+    if text is None:
+        text = _encoded[part] = base64.b64encode(part.data).decode("ascii")
+    return text

@@ -1,0 +1,181 @@
+"""The commands of ``%chat``: each a function from its argument to what it gives back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import api, rendering, saving
+from ..config import shown
+from ..config import setting as setting_row
+from ..errors import ConfigurationError
+from ..reply import answer_bundle
+from . import overview
+from .help import help_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from ..session import Session
+    from .asking import Asker
+    from .options import Command
+
+
+class Commands:
+    """The commands of ``%chat`` on one session.
+
+    Args:
+        asker: Asks for ``retry``, and knows the shell, the session and the front end.
+    """
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._session: Session = asker.session
+        self._table: Mapping[str, Callable[[str | None], Any]] = {
+            "": self._show,
+            "show": self._show,
+            "new": self._new,
+            "use": self._use,
+            "list": self._list,
+            "retry": self._retry,
+            "system": self._system,
+            "model": self._model,
+            "models": self._models,
+            "tokens": self._tokens,
+            "usage": self._usage,
+            "frame": self._frame,
+            "config": self._config,
+            "save": self._save,
+            "load": self._load,
+            "local": self._local,
+            "help": self._help,
+        }
+
+    def run(self, command: Command) -> Any:
+        """Do a command; what it returns is what the magic returns."""
+        return self._table[command.name](command.argument)
+
+    def _show(self, argument: str | None) -> None:
+        conversation = self._session.current
+        if argument is None:
+            self._asker.display(overview.bundle(self._session))
+            return
+        slot = conversation.numbered(int(argument))
+        turn = slot.current or slot.latest
+        if turn is None:
+            raise ConfigurationError(f"Turn {argument} has not been answered yet.", hint="wait for it")
+        answer = answer_bundle(turn)
+        prompt = rendering.plain_text(overview.prompt_line(turn, limit=None))
+        self._asker.display(
+            {
+                "text/html": rendering.answer_html(rendering.preformatted_html(prompt)) + answer["text/html"],
+                "text/plain": f"{prompt}\n\n{answer['text/plain']}",
+            }
+        )
+
+    def _new(self, argument: str | None) -> None:
+        cell = self._asker.cell()
+        made = self._session.new(argument, cell_id=cell.cell_id if cell else None)
+        self._say(f"conversation {made.name!r} begun")
+
+    def _use(self, argument: str | None) -> None:
+        used = self._session.use(argument or "")
+        self._say(f"conversation {used.name!r}: {overview.count(len(used.slots), 'turn')}")
+
+    def _list(self, _argument: str | None) -> pd.DataFrame:
+        return overview.conversations_frame(self._session)
+
+    def _retry(self, argument: str | None) -> None:
+        ask = api.again(self._session.current, int(argument) if argument else None)
+        self._asker.show(ask)
+
+    def _system(self, argument: str | None) -> str | None:
+        if argument is not None:
+            self._session.current.system = _unquoted(argument)
+            self._say("system prompt set" if self._session.current.system else "no system prompt")
+            return None
+        value: str | None = self._session.look_up(self._session.current)("system").value
+        return value
+
+    def _model(self, argument: str | None) -> str | None:
+        if argument is not None:
+            self._session.current.model = argument
+            self._say(f"model {argument}")
+            return None
+        return self._session.resolve(self._session.look_up(self._session.current)).model
+
+    def _models(self, _argument: str | None) -> pd.DataFrame:
+        return api.models_frame(self._session)
+
+    def _tokens(self, argument: str | None) -> pd.DataFrame:
+        return overview.tokens_frame(self._session, argument)
+
+    def _usage(self, _argument: str | None) -> pd.DataFrame:
+        return self._session.ledger.to_frame()
+
+    def _frame(self, _argument: str | None) -> pd.DataFrame:
+        from .. import export
+
+        return export.to_frame(self._session.current)
+
+    def _config(self, argument: str | None) -> Any:
+        if argument is None:
+            return overview.config_frame(self._session)
+        name, equals, text = argument.partition("=")
+        row = setting_row(name.strip())
+        if not equals:
+            value = self._session.look_up(self._session.current)(row.name).value
+            return shown(row.name, value) if row.kind == "secret" else value
+        if row.kind == "secret":
+            raise ConfigurationError(
+                f"{row.name} cannot be set in a notebook, where it would be saved.",
+                hint=f"set the environment variable {row.variables()[-2] if len(row.variables()) > 1 else row.variables()[0]}",
+            )
+        text = _unquoted(text.strip())
+        if text in ("", "none", "None"):
+            self._session.config.session.pop(row.name, None)
+            self._say(f"{row.name} is back to {shown(row.name, self._session.config.get(row.name))}")
+            return None
+        self._session.config.session[row.name] = row.parse(text)
+        self._say(f"{row.name} = {shown(row.name, self._session.config.session[row.name])}")
+        return None
+
+    def _save(self, argument: str | None) -> None:
+        path = Path(argument or "").expanduser()
+        saving.save(self._session.current, path)
+        self._say(f"saved {overview.count(len(self._session.current.slots), 'turn')} to {path}")
+
+    def _load(self, argument: str | None) -> None:
+        path = Path(argument or "").expanduser()
+        loaded = saving.load(path, cls=api.Conversation)
+        self._session.adopt(loaded)
+        self._say(f"conversation {loaded.name!r}: {overview.count(len(loaded.slots), 'turn')} from {path}")
+
+    def _local(self, argument: str | None) -> None:
+        from ..backends import weights
+
+        if argument == "download":
+            self._asker.download()
+        elif argument == "stop":
+            self._session.run(self._session.registry.stop("local"))
+            self._say("the local model is stopped; the next ask starts it again")
+        else:
+            path = weights.installed()
+            self._say(f"weights: {path}" if path else "weights: not on this machine; %chat local download gets them once, 98 MB")
+
+    def _help(self, argument: str | None) -> None:
+        self._say(help_text(argument))
+
+    def _say(self, text: str) -> None:
+        print(rendering.plain_text(text))
+
+
+def _unquoted(text: str) -> str:
+    """Text as the user meant it: one pair of quotes around all of it is taken off."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return text
+
+

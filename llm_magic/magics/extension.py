@@ -1,0 +1,81 @@
+"""What ``%load_ext`` adds to a shell, and takes away again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .. import api, frontend, models
+from . import completion
+from .chat import LLMMagics
+from .traits import make_traits
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_MAGICS = {"line": ("chat", "llm"), "cell": ("chat", "llm")}
+# A cell of one magic line and nothing below it: IPython refuses it before our code runs.
+_BARE_CELL = re.compile(r"%%(chat|llm)\b[^\n]*\n?\Z")
+
+
+class Extension:
+    """The extension, loaded into one shell.
+
+    Args:
+        shell: The shell.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self.session = api.session()
+        self.session.notebook = frontend.detect(shell).notebook
+        self._traits: Any = None
+
+    def load(self) -> None:
+        """Register everything."""
+        shell = self._shell
+        shell.register_magics(LLMMagics(shell, self.session))
+        shell.input_transformers_cleanup.append(give_body)
+        self._traits = make_traits(self.session.config, parent=shell)
+        shell.configurables.append(self._traits)
+        shell.events.register("pre_run_cell", self._note_deleted)
+        completion.install(
+            shell,
+            completion.Sources(
+                models=self._known_models,
+                conversations=lambda: [c.name for c in self.session.conversations],
+                namespace=lambda: shell.user_ns,
+            ),
+        )
+
+    def unload(self) -> None:
+        """Take everything back."""
+        shell = self._shell
+        for kind, names in _MAGICS.items():
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)
+        shell.magics_manager.registry.pop("LLMMagics", None)
+        shell.input_transformers_cleanup.remove(give_body)
+        shell.configurables.remove(self._traits)
+        shell.events.unregister("pre_run_cell", self._note_deleted)
+        completion.uninstall(shell)
+        self.session.close()
+
+    def _note_deleted(self, *_: object) -> None:
+        self.session.gone |= frontend.deleted_cells(self._shell)
+
+    def _known_models(self) -> list[str]:
+        asked = {turn.requested_model for c in self.session.conversations for slot in c.slots for turn in slot.versions}
+        return sorted(asked | {models.DEFAULT_MODEL, models.LOCAL_MODEL})
+
+
+def give_body(lines: list[str]) -> list[str]:
+    """Let ``%%chat question`` stand alone: a cell without a body gets an empty line as one.
+
+    >>> give_body(["%%chat What is 2 + 2?"])
+    ['%%chat What is 2 + 2?\\n', '\\n']
+    """
+    text = "".join(lines)
+    if not _BARE_CELL.match(text):
+        return lines
+    return [text.rstrip("\n") + "\n", "\n"]

@@ -1,0 +1,49 @@
+"""``%config LLMMagic``: the table of settings as traits, so that Jupyter's own configuration reaches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..config import SETTINGS
+
+if TYPE_CHECKING:
+    from traitlets.config import Configurable
+
+    from ..config import Config, Setting
+
+
+def make_traits(config: Config, **arguments: Any) -> Configurable:
+    """A configurable named LLMMagic whose traits write into ``config``.
+
+    Secrets are left out: ``%config`` prints every value, and a configuration file is no place for a key.
+    """
+    from traitlets.config import Configurable as Base
+
+    class LLMMagic(Base):  # type: ignore[misc]  # traitlets is untyped
+        """Settings of llm_magic; see %chat config for values and origins."""
+
+        def _write(self, change: Any) -> None:
+            row = SETTINGS[change["name"]]
+            config.traits[row.name] = row.checked(change["new"])
+
+    traits = {row.name: _trait(row) for row in SETTINGS.values() if row.kind != "secret"}
+    made = type("LLMMagic", (LLMMagic,), {"__doc__": LLMMagic.__doc__, **traits})(**arguments)
+    for name in traits:
+        if getattr(made, name) is not None:
+            config.traits[name] = getattr(made, name)
+    made.observe(made._write, names=list(traits))  # noqa: SLF001  # its own method
+    return made  # type: ignore[no-any-return]  # traitlets is untyped
+
+
+def _trait(row: Setting) -> Any:
+    import traitlets
+
+    kinds = {
+        "text": traitlets.Unicode,
+        "integer": traitlets.Int,
+        "number": traitlets.Float,
+        "flag": traitlets.Bool,
+        "json": traitlets.Any,
+    }
+    # None means "not set here", so that the environment and the defaults below still count.
+    return kinds[row.kind](None, allow_none=True, help=row.help).tag(config=True)
