@@ -1,0 +1,162 @@
+"""Which backend answers for a model: entry points, routing by name, and DESIGN's rule for those without a key.
+
+Backends are found by the entry point group ``llm_magic.backends``; ours come through the same door. A backend is kept by
+its configuration, so that its connections are used again.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .. import models
+from ..errors import AuthenticationError, ConfigurationError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..config import Value
+    from .base import Backend
+
+GROUP = "llm_magic.backends"
+Factory: TypeAlias = "Callable[..., Backend]"
+_registered: dict[str, Factory] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Who is asked for which model.
+
+    Attributes:
+        backend: Who.
+        model: Which, as the backend knows it.
+    """
+
+    backend: Backend
+    model: str
+
+
+def register_backend(name: str, factory: Factory) -> None:
+    """Make a backend known by name: ``-m NAME/MODEL`` asks it for MODEL.
+
+    Args:
+        name: Letters, digits, ``_`` and ``-``.
+        factory: Called without arguments when the backend is first asked.
+
+    Raises:
+        ConfigurationError: The name does not fit.
+    """
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise ConfigurationError(f"{name!r} is no name for a backend.", hint="letters, digits, _ and -")
+    _registered[name] = factory
+
+
+def backend_names() -> tuple[str, ...]:
+    """The names of all backends known, sorted."""
+    return tuple(sorted({*_registered, *_entry_points()}))
+
+
+def factory(name: str) -> Factory:
+    """What makes the backend of that name.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if name in _registered:
+        return _registered[name]
+    points = _entry_points()
+    if name not in points:
+        raise ConfigurationError(f"There is no backend {name!r}.", hint=did_you_mean(name, backend_names()))
+    loaded: Factory = points[name].load()
+    return loaded
+
+
+@functools.cache
+def _entry_points() -> Mapping[str, Any]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+class Registry:
+    """The backends of one session.
+
+    Args:
+        environ: Where the keys of routed providers are read.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._backends: dict[tuple[Any, ...], Backend] = {}
+
+    def __repr__(self) -> str:
+        return f"Registry({len(self._backends)} backends)"
+
+    def resolve(self, look_up: Callable[[str], Value]) -> Choice:
+        """Backend and model for the settings in force.
+
+        Without a model named, a key and a base URL: the local model. A model named: the local one by its own name, a
+        registered backend's by NAME/MODEL, else by prefix or OpenAI's; one without its key is never the local model.
+
+        Raises:
+            AuthenticationError: The model's provider needs a key, and there is none.
+        """
+        named, key, base_url = look_up("model"), look_up("api_key"), look_up("base_url")
+        model = named.value
+        if model is None:
+            if key.value is None and base_url.value is None:
+                return self._local(look_up, models.LOCAL_MODEL)
+            model = models.DEFAULT_MODEL
+        name, slash, rest = model.partition("/")
+        if model in ("local", models.LOCAL_MODEL):
+            return self._local(look_up, models.LOCAL_MODEL)
+        if slash and base_url.value is None:
+            if name == "local":
+                return self._local(look_up, rest)
+            if name in _registered or (name != "openai" and name in _entry_points()):
+                return Choice(backend=self._kept(("backend", name), factory(name)), model=rest)
+        return Choice(backend=self._openai(look_up, model), model=model)
+
+    async def stop(self, name: str) -> None:
+        """Close the backends of that name; the next ask opens them again."""
+        for backend in [item for item in self._backends.values() if item.name == name]:
+            await backend.aclose()
+
+    async def aclose(self) -> None:
+        """Close all backends; they may be used again afterwards."""
+        for backend in list(self._backends.values()):
+            await backend.aclose()
+
+    def _local(self, look_up: Callable[[str], Value], model: str) -> Choice:
+        path = look_up("local_model").value
+        backend = self._kept(("local", path), lambda: factory("local")(model_path=path))
+        return Choice(backend=backend, model=getattr(backend, "model", model))
+
+    def _openai(self, look_up: Callable[[str], Value], model: str) -> Backend:
+        names = ("api_key", "base_url", "organization", "project", "headers")
+        found = {name: look_up(name) for name in names}
+        options: dict[str, Any] = {name: item.value for name, item in found.items() if item.value is not None}
+        route = models.route(model) if found["base_url"].value is None else None
+        if route is not None:
+            # A key meant for OpenAI is never sent to somebody else: only one that was given for this counts.
+            if found["api_key"].origin in ("environment", "default"):
+                options["api_key"] = self._environ.get(route.key_variable)
+            if not options.get("api_key"):
+                raise AuthenticationError(f"No key for {model}.", hint=f"set {route.key_variable} in the environment")
+            options |= {"base_url": route.base_url, "name": route.provider, "key_name": route.key_variable}
+        elif "api_key" not in options and "base_url" not in options:
+            raise AuthenticationError(
+                f"No key for {model}.",
+                hint="set OPENAI_API_KEY in the environment, or base_url for a server of your own; -m local asks the local model",
+            )
+        elif found["api_key"].origin == "environment":
+            options["key_name"] = "OPENAI_API_KEY"
+        # Everything was looked up already: the backend reads no environment of its own.
+        identity = tuple((name, repr(value) if isinstance(value, dict) else value) for name, value in sorted(options.items()))
+        return self._kept(("openai", *identity), lambda: factory("openai")(environ={}, **options))
+
+    def _kept(self, identity: tuple[Any, ...], make: Callable[[], Backend]) -> Backend:
+        if identity not in self._backends:
+            self._backends[identity] = make()
+        return self._backends[identity]
