@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from . import conversation as base
+from . import slots as base
 from . import export
 from .config import SETTINGS, checked_parameter
 from .content import Message
@@ -207,7 +207,8 @@ def again(conversation: base.Conversation, number: int | None) -> Ask:
         prompt=turn.prompt,
         conversation=conversation,
         slot=slot,
-        settings={"model": turn.requested_model, "system": turn.system or ""},
+        is_fresh=turn.is_fresh,
+        settings={"model": turn.requested_model or None, "system": turn.system or ""},
         params=dict(turn.settings),
     )
 

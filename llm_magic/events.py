@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .usage import Usage
+    from .counts import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from .content import text_of
-from .conversation import Conversation
+from .slots import Conversation
 from .errors import StoreError
 from .frames import plain_rows, typed_frame
 from .records import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .conversation import Slot
+    from .slots import Slot
     from .frames import ColumnKind
     from .records import C
 

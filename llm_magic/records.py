@@ -29,10 +29,10 @@ from .content import (
     part_from_dict,
     tool_call_from_dict,
 )
-from .conversation import CellKey, Conversation, Slot
+from .slots import CellKey, Conversation, Slot
 from .errors import ContentError, StoreError
 from .turns import Status, Turn
-from .usage import Usage
+from .counts import Usage
 
 FORMAT = "llm_magic.conversation"
 VERSION = 1
@@ -115,6 +115,7 @@ _TURN: Mapping[str, Check] = {
     "system": _or_none(_is_text),
     "settings": _is_object,
     "seen": _list_of(_is_text),
+    "is_fresh": _is_flag,
     "cell_id": _or_none(_is_text),
     "notices": _list_of(_is_text),
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .content import Part, ToolCall
     from .turns import Turn
-    from .usage import Usage
+    from .counts import Usage
 
 Form: TypeAlias = Literal["text", "markdown", "json", "code"]
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.M | re.S)

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .conversation import Conversation
+from .slots import Conversation
 from .errors import MissingDependencyError, StoreError
 from .export import COLUMNS, from_dict, from_frame, from_jsonl, to_dict, to_frame, to_jsonl, to_markdown
 from .records import json_text, json_value

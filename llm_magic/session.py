@@ -14,18 +14,19 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from . import models, tokens
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .backends.registry import Registry
 from .config import SETTINGS, Config, Value, checked_parameter
 from .content import Message
-from .conversation import CellKey, Conversation, Slot, context_messages
+from .slots import CellKey, Conversation, Slot, context_messages
 from .engine import Engine, shared_engine
 from .errors import BackendError, BackendTimeoutError, ConfigurationError, LLMMagicError, did_you_mean
 from .ledger import Ledger, row_from_turn
+from .catalog import cost_usd
 from .run import Outcome, Run
+from .tokens import count_messages, count_text
 from .turns import Status, Turn, TurnBuilder, new_id
-from .usage import Usage
+from .counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -341,6 +342,7 @@ class Session:
             system=system or None,
             settings=params,
             seen=tuple(turn.id for turn in seen),
+            is_fresh=ask.is_fresh,
             cell_id=ask.cell.cell_id if ask.cell else None,
             notices=self._notices(ask, conversation, slot),
         )
@@ -460,9 +462,9 @@ class Session:
     def _price(self, plan: Plan, usage: Usage, model: str | None) -> float | None:
         if plan.info.is_local or not usage.total_tokens:
             return 0.0
-        known = models.cost_usd(usage, model or plan.request.model, provider=plan.info.provider, at=plan.base.at)
+        known = cost_usd(usage, model or plan.request.model, provider=plan.info.provider, at=plan.base.at)
         if known is None and model and model != plan.request.model:
-            return models.cost_usd(usage, plan.request.model, provider=plan.info.provider, at=plan.base.at)
+            return cost_usd(usage, plan.request.model, provider=plan.info.provider, at=plan.base.at)
         return known
 
 
@@ -481,6 +483,6 @@ def _may_be_billed(builder: TurnBuilder, error: LLMMagicError | None) -> bool:
 
 
 def _estimate(request: Request, builder: TurnBuilder) -> Usage:
-    sent = tokens.count_messages(request.messages, request.model).tokens
-    answered = tokens.count_text(builder.output_text, request.model).tokens
+    sent = count_messages(request.messages, request.model).tokens
+    answered = count_text(builder.output_text, request.model).tokens
     return Usage(input_tokens=sent, output_tokens=answered, total_tokens=sent + answered, is_estimate=True)

@@ -15,7 +15,7 @@ from .events import Completed, Event, TextDelta, UsageReport
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
-    from .usage import Usage
+    from .counts import Usage
 
 Script: TypeAlias = "Sequence[Event | BackendError | float]"
 

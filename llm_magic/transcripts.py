@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .backends.wire import message_from_openai, message_to_openai
 from .content import TextPart
-from .conversation import Conversation, Slot, context_messages
+from .slots import Conversation, Slot, context_messages
 from .errors import LLMMagicError, StoreError
 from .records import calls_from_dicts, checked_message, json_text
 from .turns import Turn, new_id

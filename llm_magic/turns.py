@@ -26,7 +26,7 @@ from .events import (
     ToolCallDelta,
     UsageReport,
 )
-from .usage import Usage
+from .counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +67,7 @@ class Turn:
         system: The system prompt that was sent, None where none was.
         settings: Request parameters that were sent, by their OpenAI name.
         seen: Ids of the turns that were sent as context, in order.
+        is_fresh: Asked without the conversation before it, whatever that holds.
         cell_id: Hashed identity of the cell that asked, None where there is none.
         notices: Lines shown beside the answer.
     """
@@ -94,6 +95,7 @@ class Turn:
     system: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
+    is_fresh: bool = False
     cell_id: str | None = None
     notices: tuple[str, ...] = ()
 
@@ -244,6 +246,7 @@ class TurnBuilder:
             system=base.system,
             settings=base.settings,
             seen=base.seen,
+            is_fresh=base.is_fresh,
             cell_id=base.cell_id,
             notices=tuple(self._notices),
         )

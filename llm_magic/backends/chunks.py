@@ -19,7 +19,7 @@ from ..events import (
     TextDelta,
     ToolCallDelta,
 )
-from ..usage import Usage
+from ..counts import Usage
 from .think import ThinkParser
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import models
+from .. import catalog
 from . import wire
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Dialect:
         """What to send. None is never sent, it would mean null."""
         params = {name: value for name, value in request.params.items() if value is not None}
         unwanted = set(self.refused.get(request.model, ()))
-        if models.rejects_sampling(request.model):
+        if catalog.rejects_sampling(request.model):
             unwanted.update(_SAMPLING)
         left_out = tuple(name for name in params if name in unwanted)
         for name in left_out:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from .. import models
+from .. import catalog
 from ..errors import (
     AuthenticationError,
     BackendError,
@@ -363,7 +363,7 @@ def _codes(body: Any) -> str:
 
 
 def _model_hint(asked: Asked) -> str:
-    match = nearest(asked.model, models.known_models(asked.provider)) if asked.provider else None
+    match = nearest(asked.model, catalog.known_models(asked.provider)) if asked.provider else None
     return f"did you mean {match}?" if match and match != asked.model else "%chat models lists those it has"
 
 

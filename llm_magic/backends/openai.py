@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from .. import models
+from .. import catalog
 from .._version import __version__
 from ..errors import AuthenticationError, BackendError, ConfigurationError, did_you_mean
 from ..events import Notice, Opened, Retrying, UsageReport
@@ -94,7 +94,7 @@ class OpenAIBackend:
         self._client: AsyncOpenAI | None = None
         self._loop: tuple[int, Any] | None = None
         self._dialect = Dialect(limit_name="max_completion_tokens" if self._is_openai else "max_tokens")
-        self._provider = models.provider_of(self._base_url)
+        self._provider = catalog.provider_of(self._base_url)
         self.name = name or self._provider or "openai"
         if client is None and not found and self._is_openai:
             raise AuthenticationError(
@@ -272,7 +272,7 @@ class OpenAIBackend:
     # Reading
 
     async def _answer(self, response: Any, request: Request, asked: failures.Asked) -> AsyncGenerator[Event, None]:
-        reader = ChunkReader(begins_thinking=models.thinks_in_tags(request.model))
+        reader = ChunkReader(begins_thinking=catalog.thinks_in_tags(request.model))
         reads = _reads(response, request.timeouts.stall_s, asked)
         kind = response.headers.get("content-type", "").lower()
         async with contextlib.aclosing(reads):

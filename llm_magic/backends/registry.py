@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .. import models
+from .. import catalog
 from ..errors import AuthenticationError, ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class Registry:
         model = named.value
         if model is None:
             if key.value is None and base_url.value is None:
-                return self._local(look_up, models.LOCAL_MODEL)
-            model = models.DEFAULT_MODEL
+                return self._local(look_up, catalog.LOCAL_MODEL)
+            model = catalog.DEFAULT_MODEL
         name, slash, rest = model.partition("/")
-        if model in ("local", models.LOCAL_MODEL):
-            return self._local(look_up, models.LOCAL_MODEL)
+        if model in ("local", catalog.LOCAL_MODEL):
+            return self._local(look_up, catalog.LOCAL_MODEL)
         if slash and base_url.value is None:
             if name == "local":
                 return self._local(look_up, rest)
@@ -137,7 +137,7 @@ class Registry:
         names = ("api_key", "base_url", "organization", "project", "headers")
         found = {name: look_up(name) for name in names}
         options: dict[str, Any] = {name: item.value for name, item in found.items() if item.value is not None}
-        route = models.route(model) if found["base_url"].value is None else None
+        route = catalog.route(model) if found["base_url"].value is None else None
         if route is not None:
             # A key meant for OpenAI is never sent to somebody else: only one that was given for this counts.
             if found["api_key"].origin in ("environment", "default"):

@@ -186,13 +186,13 @@ class Asker:
 
 def plan_bundle(plan: Plan) -> dict[str, str]:
     """What ``--dry-run`` shows: who would be asked what, how many tokens, at which price."""
-    from .. import models, tokens
-    from ..usage import Usage
+    from .. import catalog, tokens
+    from ..counts import Usage
 
     request = plan.request
     counted = tokens.count_messages(request.messages, request.model)
     usage = Usage(input_tokens=counted.tokens, total_tokens=counted.tokens)
-    cost = 0.0 if plan.info.is_local else models.cost_usd(usage, request.model, provider=plan.info.provider)
+    cost = 0.0 if plan.info.is_local else catalog.cost_usd(usage, request.model, provider=plan.info.provider)
     sign = "~" if counted.is_estimate else ""
     price = "price unknown" if cost is None else "free" if plan.info.is_local else f"{dollars(cost)} for the input"
     lines = [

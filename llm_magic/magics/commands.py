@@ -131,7 +131,7 @@ class Commands:
         if row.kind == "secret":
             raise ConfigurationError(
                 f"{row.name} cannot be set in a notebook, where it would be saved.",
-                hint=f"set the environment variable {row.variables()[-2] if len(row.variables()) > 1 else row.variables()[0]}",
+                hint=f"set {(row.environment or row.variables())[0]} in the environment",
             )
         text = _unquoted(text.strip())
         if text in ("", "none", "None"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .. import api, frontend, models
-from . import completion
+from .. import api, catalog, frontend
+from . import completion, questions
 from .chat import LLMMagics
 from .traits import make_traits
 
@@ -39,6 +39,7 @@ class Extension:
         self._traits = make_traits(self.session.config, parent=shell)
         shell.configurables.append(self._traits)
         shell.events.register("pre_run_cell", self._note_deleted)
+        questions.install(shell)
         completion.install(
             shell,
             completion.Sources(
@@ -59,6 +60,7 @@ class Extension:
         shell.configurables.remove(self._traits)
         shell.events.unregister("pre_run_cell", self._note_deleted)
         completion.uninstall(shell)
+        questions.uninstall(shell)
         self.session.close()
 
     def _note_deleted(self, *_: object) -> None:
@@ -66,7 +68,7 @@ class Extension:
 
     def _known_models(self) -> list[str]:
         asked = {turn.requested_model for c in self.session.conversations for slot in c.slots for turn in slot.versions}
-        return sorted(asked | {models.DEFAULT_MODEL, models.LOCAL_MODEL})
+        return sorted(asked | {catalog.DEFAULT_MODEL, catalog.LOCAL_MODEL})
 
 
 def give_body(lines: list[str]) -> list[str]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from .. import rendering, tokens
 from ..config import SETTINGS, shown
 from ..content import TextPart
-from ..conversation import context_messages
+from ..slots import context_messages
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..conversation import Conversation, Slot
+    from ..slots import Conversation, Slot
     from ..session import Session
     from ..turns import Turn
 

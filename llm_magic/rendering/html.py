@@ -14,12 +14,16 @@ from urllib.parse import urlsplit
 
 from .code import CLASSES, code_block
 from .math import add_math
-from .plain import visible_text
 
 if TYPE_CHECKING:
     import nh3
     from markdown_it import MarkdownIt
 
+_BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_VISIBLE: dict[int, str | None] = {
+    **{code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"},
+    **{ord(c): f"<U+{ord(c):04X}>" for c in _BIDI},
+}
 _LINK = re.compile(r"(https?://|mailto:)", re.I)
 _TASK = re.compile(r"\[([ xX])\] ")
 _MAX_NESTING = 20
@@ -150,3 +154,8 @@ def _cell_open(_self: Any, tokens: Any, index: int, _options: Any, _env: Any) ->
     style = str(tokens[index].attrs.get("style", ""))
     align = style.removeprefix("text-align:")
     return f'<{tokens[index].tag} align="{align}">' if align in ("left", "right", "center") else f"<{tokens[index].tag}>"
+
+
+def visible_text(text: str) -> str:
+    """Text without control characters, its bidi controls shown: what is read is the order it is in."""
+    return text.translate(_VISIBLE)

@@ -22,6 +22,7 @@ from llm_magic.backends.local import LocalBackend
 from llm_magic.content import ImagePart, Message, TextPart, message
 from llm_magic.errors import BackendError, ContextLengthError, RequestRejectedError, StreamInterruptedError
 from llm_magic.events import Completed, Notice, TextDelta, UsageReport
+from llm_magic.testing import check_backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,6 +121,11 @@ def test_is_a_backend(backend: LocalBackend) -> None:
     assert isinstance(backend, Backend)
     assert backend.info().is_local
     assert backend.info().base_url.startswith("http://127.0.0.1")
+
+
+def test_keeps_the_promises_of_a_backend(runner: asyncio.Runner) -> None:
+    """The acceptance test of all backends, on the real model."""
+    runner.run(check_backend(LocalBackend, model="smollm2-135m-instruct"))
 
 
 @pytest.mark.parametrize("system", ["You are a helpful assistant.", None])

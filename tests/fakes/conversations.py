@@ -20,9 +20,9 @@ from llm_magic.content import (
     TextPart,
     ToolCall,
 )
-from llm_magic.conversation import CellKey, Conversation, Slot
+from llm_magic.slots import CellKey, Conversation, Slot
 from llm_magic.turns import Status, Turn
-from llm_magic.usage import Usage
+from llm_magic.counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

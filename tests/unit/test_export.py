@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llm_magic import config
 from llm_magic.content import ImagePart, Message, TextPart, ToolCall, message
-from llm_magic.conversation import CellKey, Conversation, Slot, context_messages
+from llm_magic.slots import CellKey, Conversation, Slot, context_messages
 from llm_magic.errors import StoreError
 from llm_magic.export import (
     from_dict,
@@ -27,7 +27,7 @@ from llm_magic.export import (
 )
 from llm_magic.records import CONNECTION
 from llm_magic.turns import Turn
-from llm_magic.usage import Usage
+from llm_magic.counts import Usage
 from tests.fakes.conversations import TEXTS, conversations
 
 DTYPES = {

@@ -44,7 +44,7 @@ def test_every_module_imports_only_from_layers_below() -> None:
 
 def test_an_import_from_above_breaks_the_contract(copy: Path) -> None:
     """A lower module that imports a higher one, even inside a function, is found and named."""
-    with (copy / "llm_magic" / "usage.py").open("a") as module:
+    with (copy / "llm_magic" / "counts.py").open("a") as module:
         module.write(
             "\n\ndef shortcut() -> object:\n    from .session import Session\n\n    return Session\n"
         )
@@ -52,7 +52,18 @@ def test_an_import_from_above_breaks_the_contract(copy: Path) -> None:
     code, told = lint(copy)
 
     assert code == 1
-    assert "llm_magic.usage is not allowed to import llm_magic.session" in told
+    assert "llm_magic.counts is not allowed to import llm_magic.session" in told
+
+
+def test_a_heavy_package_outside_its_home_breaks_the_contract(copy: Path) -> None:
+    """A package that has one home is found where it is imported elsewhere."""
+    with (copy / "llm_magic" / "session.py").open("a") as module:
+        module.write("\n\ndef shortcut() -> object:\n    import openai\n\n    return openai\n")
+
+    code, told = lint(copy)
+
+    assert code == 1
+    assert "Illegal imports of protected package openai" in told
 
 
 def test_a_module_without_a_place_breaks_the_contract(copy: Path) -> None:

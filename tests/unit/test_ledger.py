@@ -11,7 +11,7 @@ import pytest
 from llm_magic.content import message
 from llm_magic.ledger import Ledger, LedgerRow, dollars, row_from_turn, total_of
 from llm_magic.turns import Turn
-from llm_magic.usage import Usage
+from llm_magic.counts import Usage
 
 DTYPES = {
     "at": "datetime64[ns, UTC]",

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from llm_magic.content import ImagePart, Message, TextPart, message
-from llm_magic.conversation import Conversation
+from llm_magic.slots import Conversation
 from llm_magic.errors import MissingDependencyError, StoreError
 from llm_magic.records import CONNECTION
 from llm_magic.saving import load, save

@@ -26,7 +26,7 @@ from llm_magic.events import (
     UsageReport,
 )
 from llm_magic.turns import Status, Turn, TurnBuilder, new_id
-from llm_magic.usage import Usage
+from llm_magic.counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

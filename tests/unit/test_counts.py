@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magic.usage import Usage
+from llm_magic.counts import Usage
 
 counts = st.integers(0, 10**9)
 usages = st.builds(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magic.content import message
-from llm_magic.conversation import CellKey, Conversation, Slot, context_messages
+from llm_magic.slots import CellKey, Conversation, Slot, context_messages
 from llm_magic.errors import ConfigurationError
 from llm_magic.turns import Turn
 

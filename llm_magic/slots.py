@@ -151,7 +151,9 @@ class Conversation:
     def is_stale(self, slot: Slot) -> bool:
         """A slot before this one has changed since its current version was asked."""
         current = slot.current
-        return current is not None and current.seen != tuple(turn.id for turn in self.before(slot.id))
+        if current is None or current.is_fresh:
+            return False
+        return current.seen != tuple(turn.id for turn in self.before(slot.id))
 
     def add_version(self, place: Slot, turn: Turn) -> None:
         """Keep a turn in the slot that was reserved for it; one that is gone (undone meanwhile) comes back at the end."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from .usage import Usage
+    from .counts import Usage
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 LOCAL_MODEL = "smollm2-135m-instruct"

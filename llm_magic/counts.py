@@ -1,4 +1,4 @@
-"""Token counts of one request, and their addition. Counts only: prices are in models.py."""
+"""Token counts of one request, and their addition. Counts only: prices are in catalog.py."""
 
 from __future__ import annotations
 
