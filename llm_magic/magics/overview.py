@@ -28,7 +28,7 @@ def bundle(session: Session) -> dict[str, str]:
     ]
     head = f"Conversation {conversation.name!r} · {count(len(rows), 'turn')} · {_model(session)}"
     total = session.ledger.total()
-    foot = f"This session: {count(total.n_requests, 'request')}, {total}" if total.n_requests else "Nothing asked yet: %%chat asks."
+    foot = f"This session: {total}" if total.n_requests else "Nothing asked yet: %%chat asks."
     return {"text/plain": _plain(head, rows, foot), "text/html": _html(head, rows, foot)}
 
 

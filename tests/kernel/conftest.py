@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.kernel.harness import Kernel
+from tests.fakes.server import FakeServer
+from tests.kernel.harness import Kernel, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,3 +43,46 @@ def module_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """One kernel for all tests of a module: cheaper, but what a test leaves in it stays."""
     with Kernel(tmp_path_factory.mktemp("kernel")) as started:
         yield started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """A kernel with the extension loaded, and the server its magics ask."""
+
+    kernel: Kernel
+    server: FakeServer
+
+    def run(self, code: str, cell_id: str = "cell", **options: Any) -> Outcome:
+        """Run a cell as JupyterLab does."""
+        return self.kernel.run(code, cell_id=cell_id, **options)
+
+    def begin(self) -> None:
+        """Start an empty conversation; the ledger goes on."""
+        self.run("%chat new", cell_id="new").checked()
+
+    def one_line(self, outcome: Outcome) -> str:
+        """The one line of an outcome that failed: no traceback, no more than a line."""
+        assert outcome.status == "error", outcome.messages
+        ((_, _, traceback),) = outcome.errors
+        (line,) = traceback
+        assert "\n" not in line
+        return line
+
+
+CANARY = "sk-canary-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def chat_server() -> Iterator[FakeServer]:
+    """The server of a module's chat kernel."""
+    with FakeServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory, chat_server: FakeServer) -> Iterator[Chat]:
+    """A kernel of a user with a key, one a module."""
+    environ = {"OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": chat_server.url, "LLM_MAGIC_MODEL": "echo"}
+    with Kernel(tmp_path_factory.mktemp("kernel"), environ=environ) as kernel:
+        kernel.run("%load_ext llm_magic").checked()
+        yield Chat(kernel=kernel, server=chat_server)

@@ -1,0 +1,293 @@
+"""The magics in a real kernel against a real server: a user's story, the double-display rules, every command."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.kernel.conftest import Chat, StartKernel
+
+pytestmark = pytest.mark.kernel
+COUNT = "len(get_ipython()._llm_magic.session.current.slots)"
+
+
+def roles(chat: Chat, number: int = -1) -> list[str]:
+    """Roles of the messages of a request."""
+    return [message["role"] for message in chat.server.requests[number].body["messages"]]
+
+
+def test_chat_is_remembered_and_shown_once(chat: Chat) -> None:
+    """%%chat shows one safe display, returns nothing, and the next turn sees it."""
+    chat.begin()
+    first = chat.run("%%chat\nhello **there**", "a").checked()
+
+    assert first.result is None
+    (bundle,) = first.bundles
+    assert "<strong>there</strong>" in bundle["text/html"]
+    assert set(bundle) == {"text/html", "text/plain"}
+    chat.run("%%chat\nand now", "b").checked()
+    assert roles(chat) == ["user", "assistant", "user"]
+
+
+def test_running_a_cell_again_adds_a_version(chat: Chat) -> None:
+    """The same cell asks with what came before it, and its slot gets a second version."""
+    chat.begin()
+    for code, cell in (("one", "a"), ("two", "b"), ("one, changed", "a")):
+        chat.run(f"%%chat\n{code}", cell).checked()
+
+    assert roles(chat) == ["user"]
+    assert chat.kernel.value(COUNT) == 2
+    shown = chat.run("%chat", "c").bundles[-1]["text/plain"]
+    assert "one, changed" in shown
+    assert "2 versions" in shown
+    assert "stale" in shown
+
+
+def test_twenty_orders_of_ten_cells_leave_ten_slots(chat: Chat) -> None:
+    """Run All, in any order, any number of times: as many slots as asking cells."""
+    chat.begin()
+    cells = [f"cell-{number}" for number in range(10)]
+    order = random.Random(7)  # noqa: S311  # an order, not a secret
+
+    for _ in range(20):
+        order.shuffle(cells)
+        for cell in cells:
+            chat.run(f"%%chat --quiet\nask from {cell}", cell).checked()
+
+    assert chat.kernel.value(COUNT) == 10
+
+
+def test_asides_see_the_conversation_and_are_not_added(chat: Chat) -> None:
+    """x = %llm returns a Reply, shows nothing that stays, sees the conversation and its function's locals."""
+    chat.begin()
+    chat.run("%%chat\nremember this", "a").checked()
+    code = """
+def foods(cities):
+    found = []
+    for city in cities:
+        reply = %llm one food of {{ city.upper() }}
+        found.append(reply.text)
+    return found
+found = foods(["Lima", "Oslo"])
+"""
+    outcome = chat.run(code, "b").checked()
+
+    assert outcome.bundles == ()
+    assert chat.kernel.value("found") == ["one food of LIMA", "one food of OSLO"]
+    assert roles(chat) == ["user", "assistant", "user"]
+    assert chat.kernel.value(COUNT) == 1
+    fresh = chat.run("%llm --fresh alone?", "c").checked()
+    assert roles(chat) == ["user"]
+    assert fresh.result is not None
+    assert "alone?" in fresh.result["text/html"]
+
+
+def test_llm_cell_keeps_only_where_told(chat: Chat) -> None:
+    """%%llm shows its answer and sets --into and _reply; --keep adds the turn."""
+    chat.begin()
+    shown = chat.run("%%llm --into note\na long question", "a").checked()
+    assert shown.result is None
+    assert len(shown.bundles) == 1
+    assert chat.kernel.value("(note.text, _reply.text)") == ("a long question",) * 2
+    assert chat.kernel.value(COUNT) == 0
+
+    chat.run("%%llm --keep\nkept", "b").checked()
+    assert chat.kernel.value(COUNT) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        ("%%time\n%%chat\nunder time", "under time"),
+        ("%%chat a question on the line", "a question on the line"),
+        ("%%chat -m echo the first line\nand the second", "the first line\nand the second"),
+        ("get_ipython().run_cell_magic('chat', '', 'by hand')", "by hand"),
+        ("%%chat\nkeeps; its semicolon;", "keeps; its semicolon;"),
+        ("%%chat\nkeeps {single} braces and $dollars and 'quotes'", "keeps {single} braces and $dollars and 'quotes'"),
+        ("%%chat --raw\n{{ not evaluated }}", "{{ not evaluated }}"),
+        ("import asyncio\nawait asyncio.sleep(0)\nx = %llm in an async cell", "in an async cell"),
+    ],
+)
+def test_chat_takes_its_prompt_in_every_surrounding(chat: Chat, code: str, answer: str) -> None:
+    """The prompt arrives verbatim, whatever it stands in."""
+    chat.run(code, "a").checked()
+
+    assert chat.server.requests[-1].body["messages"][-1]["content"] == answer
+    assert chat.kernel.value("_reply.text") == answer
+
+
+def test_capture_and_semicolon_silence(chat: Chat) -> None:
+    """%%capture takes the display, and a semicolon after %llm silences its Out."""
+    captured = chat.run("%%capture found\n%%chat\nunder capture", "a").checked()
+    assert captured.bundles == ()
+    assert chat.kernel.value("[sorted(o.data) for o in found.outputs]") == [["text/html", "text/plain"]]
+
+    silent = chat.run("%llm quietly;", "b").checked()
+    assert silent.result is None
+    assert chat.kernel.value("_reply.text").startswith("quietly")
+
+
+def test_empty_prompt_is_one_line(chat: Chat) -> None:
+    """An empty body asks nothing."""
+    before = len(chat.server.requests)
+
+    line = chat.one_line(chat.run("%%chat\n   \n", "a"))
+
+    assert "The prompt is empty" in line
+    assert len(chat.server.requests) == before
+
+
+def test_frames_and_pictures_are_sent_in_order(chat: Chat) -> None:
+    """{{ df }} becomes text and {{ img }} a picture, in the order written."""
+    chat.begin()
+    chat.run(
+        "import pandas as pd\nfrom PIL import Image\ndf = pd.DataFrame({'a': [1, 2]})\n"
+        "img = Image.new('RGBA', (9000, 10), (1, 2, 3, 100))",
+        "a",
+    ).checked()
+    chat.run("%%chat\nlook at {{ img }} and at {{ df }}, please", "b").checked()
+
+    content = chat.server.requests[-1].body["messages"][-1]["content"]
+    assert [part["type"] for part in content][:2] == ["text", "image_url"]
+    assert content[1]["image_url"]["url"].startswith("data:image/png;base64,")
+    rest = "".join(part["text"] for part in content[2:])
+    assert "a" in rest
+    assert rest.endswith(", please")
+
+
+def test_options_hold_for_their_cell_only(chat: Chat) -> None:
+    """Parameters go on the wire under their names, for one cell."""
+    chat.run("%%chat --temperature 0.5 --max-tokens 7 --seed 3 --stop END -p top_p=0.9 -s 'Be brief'\nhi", "a").checked()
+    body = chat.server.requests[-1].body
+    assert (body["temperature"], body["seed"], body["stop"], body["top_p"]) == (0.5, 3, ["END"], 0.9)
+    assert body["max_tokens"] == 7
+    assert body["messages"][0] == {"role": "system", "content": "Be brief"}
+
+    chat.run("%%chat\nhi again", "b").checked()
+    body = chat.server.requests[-1].body
+    assert {"temperature", "seed", "stop", "top_p", "max_tokens"}.isdisjoint(body)
+    assert body["messages"][0]["role"] != "system"
+
+
+def test_conversations_are_begun_used_and_listed(chat: Chat) -> None:
+    """new, use, list: a cell's turn stays where it was asked, and a name begun again is archived."""
+    chat.run("%chat new trees", "n1").checked()
+    chat.run("%%chat\nabout trees", "a").checked()
+    chat.run("%chat new birds", "n2").checked()
+    chat.run("%%chat\nabout birds", "b").checked()
+    chat.run("%%chat\nabout trees again", "a").checked()
+    table = chat.run("t = %chat list\nlist(zip(t['name'], t['turns']))", "c").checked().result
+    assert table is not None
+    assert "('trees', 1), ('birds', 1)" in table["text/plain"]
+
+    chat.run("%chat new trees", "n1").checked()
+    chat.run("%%chat\nabout trees anew", "a").checked()
+    assert roles(chat) == ["user"]
+    assert chat.kernel.value("[c.name for c in get_ipython()._llm_magic.session.conversations if c.is_archived][-1]") == "trees~1"
+    chat.run("%chat use birds", "d").checked()
+    chat.run("%%chat\nmore birds", "e").checked()
+    assert len(roles(chat)) == 3
+
+
+def test_retry_adds_a_version_as_it_was_sent(chat: Chat) -> None:
+    """%chat retry sends what was sent, evaluated values included."""
+    chat.begin()
+    chat.run("x = 1", "x")
+    chat.run("%%chat --temperature 0.25\nvalue {{ x }}", "a").checked()
+    chat.run("x = 2", "x")
+
+    chat.run("%chat retry", "b").checked()
+
+    body = chat.server.requests[-1].body
+    assert body["messages"][-1]["content"] == "value 1"
+    assert body["temperature"] == 0.25
+    assert "2 versions" in chat.run("%chat", "c").bundles[-1]["text/plain"]
+
+
+def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
+    """system, model, config: read and set; the key is only "set", and is never taken in a notebook."""
+    chat.begin()
+    chat.run("%chat system Answer in French", "a").checked()
+    chat.run("%chat model other-model", "b").checked()
+    chat.run("%chat config temperature=0.1", "c").checked()
+    chat.run("%%chat\nhi", "d").checked()
+    body = chat.server.requests[-1].body
+    assert (body["model"], body["temperature"], body["messages"][0]["content"]) == ("other-model", 0.1, "Answer in French")
+
+    shown = chat.run("t = %chat config\nt.to_string()", "e").checked().result
+    assert shown is not None
+    assert "canary" not in shown["text/plain"]
+    assert chat.kernel.value("t.loc['temperature', 'origin']") == "session"
+    chat.run("%chat config temperature=", "c").checked()
+    assert "cannot be set in a notebook" in chat.one_line(chat.run("%chat config api_key=sk-x", "f"))
+    assert "did you mean temperature?" in chat.one_line(chat.run("%chat config temprature=1", "g"))
+    chat.run("%config LLMMagic.seed = 11", "h").checked()
+    chat.run("%%chat\nhi", "i").checked()
+    assert chat.server.requests[-1].body["seed"] == 11
+    chat.run("%config LLMMagic.seed = None", "h").checked()
+
+
+def test_tables_have_their_columns(chat: Chat, tmp_path: Path) -> None:
+    """usage, frame, models, tokens give DataFrames; save and load lose nothing."""
+    chat.begin()
+    chat.run("%%chat\nhello", "a").checked()
+    chat.run("u = %chat usage\nf = %chat frame\nm = %chat models\nt = %chat tokens some text", "b").checked()
+    assert chat.kernel.value("(u['status'].iloc[-1], int(u['output_tokens'].iloc[-1]))") == ("complete", 1)
+    assert chat.kernel.value("list(f['role'])") == ["user", "assistant"]
+    assert chat.kernel.value("len(m) > 0 and list(m.columns)") == ["id", "owner", "created"]
+    assert chat.kernel.value("int(t['tokens'].iloc[0])") >= 2
+
+    for suffix in ("json", "jsonl", "csv", "parquet"):
+        path = tmp_path / f"talk.{suffix}"
+        chat.run(f"%chat save {path}\n%chat load {path}", "c").checked()
+        assert chat.kernel.value(f"get_ipython()._llm_magic.session.current.turns[-1].text") == "hello"
+    assert "did you mean" in chat.one_line(chat.run("%chat lod x", "d"))
+
+
+def test_dry_run_sends_nothing(chat: Chat) -> None:
+    """--dry-run shows model, tokens and messages, and sends nothing."""
+    before = len(chat.server.requests)
+
+    outcome = chat.run("%%chat --dry-run\nwould you?", "a").checked()
+
+    assert "would you?" in outcome.bundles[-1]["text/plain"]
+    assert "tokens" in outcome.bundles[-1]["text/plain"]
+    assert len(chat.server.requests) == before
+
+
+def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
+    """%unload_ext removes magics and hooks, %reload_ext brings them back, conversations stay."""
+    kernel = start_kernel(environ={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+    before = "sorted(get_ipython().magics_manager.magics['cell']), len(get_ipython().input_transformers_cleanup)"
+    clean = kernel.value(before)
+    kernel.run("%load_ext llm_magic").checked()
+    assert kernel.value(before) != clean
+    kernel.run("from llm_magic import conversation; first = conversation()")
+    kernel.run("%reload_ext llm_magic").checked()
+    assert kernel.value("get_ipython()._llm_magic.session.current is first")
+    kernel.run("%unload_ext llm_magic").checked()
+    assert kernel.value(before) == clean
+
+
+def test_loading_imports_nothing_heavy_and_starts_no_thread(start_kernel: StartKernel) -> None:
+    """%load_ext llm_magic loads none of openai, pandas, PIL, anywidget, numpy, and starts no thread."""
+    kernel = start_kernel()
+    kernel.run("import sys, threading; before = threading.active_count()")
+    kernel.run("%load_ext llm_magic").checked()
+
+    heavy = "[m for m in ('openai', 'pandas', 'PIL', 'anywidget', 'numpy', 'genai_prices', 'markdown_it', 'nh3') if m in sys.modules]"
+    assert kernel.value(heavy) == []
+    assert kernel.value("threading.active_count() - before") == 0
+
+
+def test_asyncio_is_unpatched_after_a_chat(chat: Chat) -> None:
+    """The kernel's asyncio is its own: nothing nests until allow_nested() is called."""
+    chat.run("%%chat\nhi", "a").checked()
+
+    assert chat.kernel.value("__import__('asyncio').run.__module__") == "asyncio.runners"
+    assert chat.kernel.value("'nest_asyncio2' in __import__('sys').modules and hasattr(__import__('asyncio'), '_nest_patched')") is False
