@@ -144,6 +144,7 @@ def test_story_of_a_user_with_a_key(lab: Lab, server: FakeServer) -> None:
     notebook = lab.open(CELLS, environ=settings(server))
     notebook.run_cell(0)
     notebook.run_cell(1)
+    assert notebook.saved(0) == notebook.saved(1) == []
 
     ask_about_a_table_and_a_picture(notebook, server)
     follow_up_and_run_the_first_again(notebook, server)
