@@ -1,7 +1,7 @@
-"""What is known of models by name: where they are served, what they cost, how much they read, what they refuse.
+"""What is known of models by name: where they are served, what they cost, what they read and refuse.
 
-Names only, no connection. Prices and context windows come from genai-prices, which is offline and dated; what it does
-not know is None, never 0.
+Names only, no connection. Prices and context windows come from genai-prices, which is offline and dated; what
+it does not know is None, never 0.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 LOCAL_MODEL = "smollm2-135m-instruct"
-# Models that refuse temperature, top_p and the like. Source: OpenAI, reasoning guide ("parameters not supported") and
-# the guides to gpt-5 and gpt-5.6; gpt-5.1 to 5.5 take them at their default effort, so they are asked.
+# Models that refuse temperature, top_p and the like. Source: OpenAI, reasoning guide ("parameters not
+# supported") and the guides to gpt-5 and gpt-5.6; gpt-5.1 to 5.5 take them at their default effort, so they
+# are asked.
 _REJECTS_SAMPLING = re.compile(r"o\d+(-.*)?|gpt-5(-(?!chat).*)?|gpt-5\.6(-.*)?|codex-.*")
-# Families whose chat templates open <think> in the prompt, so that answers begin inside a thought. Source: the
-# tokenizer_config.json of DeepSeek-R1 and its distillations, QwQ, and the Thinking editions of Qwen3.
+# Families whose chat templates open <think> in the prompt, so that answers begin inside a thought. Source:
+# the tokenizer_config.json of DeepSeek-R1 and its distillations, QwQ, and the Thinking editions of Qwen3.
 _THINKS_IN_TAGS = re.compile(r"deepseek[-_.]?r1|r1[-_]distill|\bqwq\b|qwen3.*thinking", re.IGNORECASE)
 # Closed models have one maker and one list price, wherever they are asked through.
 _MAKERS: Mapping[str, re.Pattern[str]] = {
@@ -106,7 +107,9 @@ def route(model: str) -> Route | None:
 
 
 def register_route(prefix: str, *, base_url: str, key_variable: str, provider: str = "") -> Route:
-    """Ask models whose names begin with a prefix at an address of their own; replaces a rule of the same prefix.
+    """Ask models whose names begin with a prefix at an address of their own.
+
+    A rule of the same prefix is replaced.
 
     Raises:
         ConfigurationError: The prefix is empty.
@@ -120,7 +123,7 @@ def register_route(prefix: str, *, base_url: str, key_variable: str, provider: s
 
 
 def provider_of(base_url: str) -> str | None:
-    """The provider behind an address; None where it is not known, such as a proxy or a server of one's own."""
+    """The provider behind an address; None where it is not known: a proxy, a server of one's own."""
     return _PROVIDERS.get(urlsplit(base_url).hostname or "")
 
 
@@ -138,7 +141,9 @@ def thinks_in_tags(model: str) -> bool:
     return _THINKS_IN_TAGS.search(model) is not None
 
 
-def cost_usd(usage: Usage, model: str, *, provider: str | None = None, at: datetime | None = None) -> float | None:
+def cost_usd(
+    usage: Usage, model: str, *, provider: str | None = None, at: datetime | None = None
+) -> float | None:
     """What a request costs, in US dollars; None where no price is known.
 
     Args:

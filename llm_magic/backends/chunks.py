@@ -1,7 +1,8 @@
 """Chunks of a Chat Completions answer → events. The one place that knows what servers put into them.
 
-In: chunks as parsed JSON, or a whole completion, which is one chunk with a ``message`` for a ``delta``. Out: events,
-neighbouring text joined. No typed object is built: a chunk costs a microsecond or two. Errors are not made here.
+In: chunks as parsed JSON, or a whole completion, which is one chunk with a ``message`` for a ``delta``. Out:
+events, neighbouring text joined. No typed object is built: a chunk costs a microsecond or two. Errors are not
+made here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..counts import Usage
 from ..events import (
     Completed,
     LogprobsDelta,
@@ -19,7 +21,6 @@ from ..events import (
     TextDelta,
     ToolCallDelta,
 )
-from ..counts import Usage
 from .think import ThinkParser
 
 if TYPE_CHECKING:
@@ -268,5 +269,8 @@ def usage_from_openai(data: Mapping[str, Any]) -> Usage:
         details |= {ours: sent.get(theirs) for theirs, ours in names}
     if details["cached_tokens"] is None:  # DeepSeek's name for it
         details["cached_tokens"] = data.get("prompt_cache_hit_tokens")
-    total = data.get("total_tokens") or inputs + outputs
-    return Usage(input_tokens=inputs, output_tokens=outputs, total_tokens=total, **details)  # type: ignore[arg-type]  # is_estimate is not among them
+    counts = {"input_tokens": inputs, "output_tokens": outputs}
+    return Usage.from_dict(
+        {**counts, "total_tokens": data.get("total_tokens") or inputs + outputs}
+        | {name: value for name, value in details.items() if value is not None}
+    )

@@ -21,8 +21,14 @@ _SAMPLING = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias"),
     *("logprobs", "top_logprobs"),
 )
+# Words of any error text, and in every body.
+_ALWAYS = ("model", "messages", "stream")
 _EXTRA = re.compile(r"\bextra\b", re.IGNORECASE)
-_UNSUPPORTED = re.compile(r"unsupported|not support|does not allow|not allowed", re.IGNORECASE)
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|does not support|not allowed|not permitted"
+    r"|unrecognized|unknown|unexpected|extra",
+    re.IGNORECASE,
+)
 _REFUSALS = (400, 422)
 
 
@@ -40,30 +46,38 @@ class Body:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Taken:
+    """What one model takes: its limit's name, ``stream_options``, and the sampling parameters it refused."""
+
+    limit_name: str
+    has_stream_options: bool = True
+    refused: set[str] = field(default_factory=set)
+
+
 class Dialect:
     """What is known of an endpoint; shared by all its requests, holds nothing of any.
 
-    Attributes:
-        limit_name: How it calls the limit of the answer's tokens.
-        has_stream_options: It takes ``stream_options``, which ask for usage.
-        refused: Sampling parameters refused, by model.
+    It is known by model: behind one address there may be many servers.
+
+    Args:
+        limit_name: How the limit of an answer's tokens is called, until a model refuses that.
     """
 
-    limit_name: str = "max_tokens"
-    has_stream_options: bool = True
-    refused: dict[str, set[str]] = field(default_factory=dict)
+    def __init__(self, *, limit_name: str = "max_tokens") -> None:
+        self._limit_name = limit_name
+        self._known: dict[str, _Taken] = {}
 
     def body(self, request: Request) -> Body:
         """What to send. None is never sent, it would mean null."""
+        taken = self._taken(request.model)
         params = {name: value for name, value in request.params.items() if value is not None}
-        unwanted = set(self.refused.get(request.model, ()))
-        if catalog.rejects_sampling(request.model):
-            unwanted.update(_SAMPLING)
+        unwanted = set(_SAMPLING) if catalog.rejects_sampling(request.model) else taken.refused
         left_out = tuple(name for name in params if name in unwanted)
         for name in left_out:
             del params[name]
         if "max_tokens" in params:
-            params[self.limit_name] = params.pop("max_tokens")
+            params[taken.limit_name] = params.pop("max_tokens")
+        options = params.pop("stream_options", {})
         body: dict[str, Any] = {
             "model": request.model,
             "messages": [wire.message_to_openai(message) for message in request.messages],
@@ -71,8 +85,8 @@ class Dialect:
         }
         if request.is_streaming:
             body["stream"] = True
-            if self.has_stream_options:
-                body["stream_options"] = {"include_usage": True} | body.get("stream_options", {})
+            if taken.has_stream_options:
+                body["stream_options"] = {"include_usage": True} | options
         return Body(json=body, left_out=left_out)
 
     def learn(self, sent: Body, *, status: int, words: str) -> bool:
@@ -88,17 +102,23 @@ class Dialect:
         """
         if status not in _REFUSALS:
             return False
-        if "stream_options" in sent.json and self.has_stream_options:
-            named = any(name in words for name in (*_LIMITS, *_SAMPLING))
-            if "stream_options" in words or (_EXTRA.search(words) and not named):
-                self.has_stream_options = False
-                return True
-        for mine, other in (_LIMITS, _LIMITS[::-1]):
-            if mine in sent.json and self.limit_name == mine and re.search(rf"\b{mine}\b", words):
-                self.limit_name = other
-                return True
+        taken = self._taken(sent.json["model"])
+        said = set(re.findall(r"\w+", words))
+        named = {name for name in sent.json if name in said and name not in _ALWAYS}
+        # What is looked at is what was sent: another request may have learned the same meanwhile.
+        if "stream_options" in named or (
+            "stream_options" in sent.json and not named and _EXTRA.search(words)
+        ):
+            taken.has_stream_options = False
+            return True
         if not _UNSUPPORTED.search(words):
             return False
-        named_params = {name for name in _SAMPLING if name in sent.json and re.search(rf"\b{name}\b", words)}
-        self.refused.setdefault(sent.json["model"], set()).update(named_params)
-        return bool(named_params)
+        for mine, other in (_LIMITS, _LIMITS[::-1]):
+            if mine in named:
+                taken.limit_name = other
+                return True
+        taken.refused |= named.intersection(_SAMPLING)
+        return bool(named.intersection(_SAMPLING))
+
+    def _taken(self, model: str) -> _Taken:
+        return self._known.setdefault(model, _Taken(limit_name=self._limit_name))

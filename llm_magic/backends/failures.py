@@ -1,8 +1,8 @@
 """What went wrong with a request → one error of ours: the only mapping there is.
 
-In: an exception of the SDK or the transport, or an error that a server put into its stream. Out: a ``BackendError``
-child with a message of one line and a hint; the caller raises it ``from`` the cause. A key that the server echoes is
-masked, in the cause too.
+In: an exception of the SDK or the transport, or an error that a server put into its stream. Out: a
+``BackendError`` child with a message of one line and a hint; the caller raises it ``from`` the cause. A key
+that the server echoes is masked, in the cause too.
 """
 
 from __future__ import annotations
@@ -80,7 +80,17 @@ class _Meaning:
     needs_image: bool = False
 
 
-# The first that fits wins. The texts are those of OpenAI, vLLM, llama.cpp, Anthropic, Google, OpenRouter and Ollama.
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (ConnectionRefusedError, "connection refused"),
+    (socket.gaierror, "unknown host"),
+    (ConnectionResetError, "connection reset"),
+)
+_NAMED_REASONS: Mapping[str, str] = {
+    "ConnectTimeout": "no connection in time",
+    "RemoteProtocolError": "connection closed",
+}
+# The first that fits wins. The texts are those of OpenAI, vLLM, llama.cpp, Anthropic, Google, OpenRouter and
+# Ollama.
 _MEANINGS = (
     _Meaning(
         kind=QuotaError,
@@ -111,8 +121,25 @@ _MEANINGS = (
         needs_image=True,
     ),
 )
-_MODEL_MISSING = re.compile(r"model_not_found|\bmodel\b.*(?:not exist|not found|unknown)|unknown model", re.IGNORECASE | re.DOTALL)
-_REACHED_NOBODY = frozenset(("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "PoolTimeout"))
+_MODEL_MISSING = re.compile(
+    r"model_not_found|\bmodel\b.*(?:not exist|not found|unknown)|unknown model", re.IGNORECASE | re.DOTALL
+)
+_MODEL_STATUSES = (400, 404)
+_STATUSES: Mapping[int, tuple[Kind, str, str | None]] = {
+    401: (AuthenticationError, "The key was refused", "check {key_name}"),
+    402: (QuotaError, "The account's quota is used up", "add credit, or use another key"),
+    403: (
+        AuthenticationError,
+        "Access was denied",
+        "the key may not do this; check organization, project and model",
+    ),
+    404: (RequestRejectedError, "Nothing is there", "check base_url, it mostly ends in /v1"),
+    413: (RequestRejectedError, "The request is too large", "send less at once"),
+    429: (RateLimitedError, "Too many requests", "try again in a moment, or ask less at once"),
+}
+_REACHED_NOBODY = frozenset(
+    ("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "PoolTimeout")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +193,9 @@ def reported(error: Any, asked: Asked) -> BackendError:
     meaning = _meaning(f"{_codes(error)} {words}", asked)
     if meaning is not None:
         return _error(meaning.kind, f"{meaning.says}: {words}", asked, hint=meaning.hint, is_billable=True)
-    return _error(StreamInterruptedError, f"The server broke off: {words}", asked, hint="ask again", is_billable=True)
+    return _error(
+        StreamInterruptedError, f"The server broke off: {words}", asked, hint="ask again", is_billable=True
+    )
 
 
 def broken(exc: Exception, asked: Asked) -> BackendError:
@@ -174,7 +203,11 @@ def broken(exc: Exception, asked: Asked) -> BackendError:
     _mask_exception(exc, asked.secrets)
     words = one_line(str(exc), asked.secrets) or type(exc).__name__
     return _error(
-        StreamInterruptedError, f"The connection broke off: {words}", asked, hint="ask again", is_billable=True
+        StreamInterruptedError,
+        f"The connection broke off: {words}",
+        asked,
+        hint="ask again",
+        is_billable=True,
     )
 
 
@@ -182,29 +215,42 @@ def garbled(read: str, asked: Asked) -> BackendError:
     """The error for a piece of a stream that cannot be understood."""
     words = one_line(read, asked.secrets, limit=80)
     return _error(
-        StreamInterruptedError, f"The server sent something that is not an answer: {words}", asked, is_billable=True
+        StreamInterruptedError,
+        f"The server sent something that is not an answer: {words}",
+        asked,
+        is_billable=True,
     )
 
 
 def unfinished(asked: Asked) -> BackendError:
     """The error for a stream that ended without its end."""
     return _error(
-        StreamInterruptedError, "The answer ended without its end mark", asked, hint="ask again", is_billable=True
+        StreamInterruptedError,
+        "The answer ended without its end mark",
+        asked,
+        hint="ask again",
+        is_billable=True,
     )
 
 
 def silent(seconds: float, asked: Asked) -> BackendError:
-    """The error for a server that does not begin to reply. It may have worked, so it is not asked again by itself."""
+    """The error for a server that does not begin to reply. It may have worked, so it is not asked again."""
     hint = "first_byte_timeout_s sets how long to wait"
     return _error(
-        BackendTimeoutError, f"{asked.address} did not reply within {seconds:g} s", asked, hint=hint, is_billable=True
+        BackendTimeoutError,
+        f"{asked.address} did not reply within {seconds:g} s",
+        asked,
+        hint=hint,
+        is_billable=True,
     )
 
 
 def stalled(seconds: float, asked: Asked) -> BackendError:
     """The error for a reply that stopped coming."""
     hint = "stall_timeout_s sets how long to wait"
-    return _error(BackendTimeoutError, f"The answer stalled after {seconds:g} s", asked, hint=hint, is_billable=True)
+    return _error(
+        BackendTimeoutError, f"The answer stalled after {seconds:g} s", asked, hint=hint, is_billable=True
+    )
 
 
 def no_completion(read: str, asked: Asked) -> BackendError:
@@ -219,44 +265,47 @@ def no_completion(read: str, asked: Asked) -> BackendError:
     )
 
 
+def no_model_list(asked: Asked) -> BackendError:
+    """The error for a reply to "which models?" that names none."""
+    return _error(
+        RequestRejectedError, f"{asked.address} does not list its models", asked, hint="name one with -m"
+    )
+
+
 def _by_status(exc: Exception, status: int, asked: Asked, retry_after_s: float | None) -> BackendError:
     body = getattr(exc, "body", None)
     words = one_line(words_of(body) or str(exc), asked.secrets)
-    meaning = _meaning(f"{_codes(body)} {words}", asked) if status < _SERVER_ERROR or asked.has_image else None
     kind = next((KINDS[name] for name in _names(exc) if name in KINDS), RequestRejectedError)
-    request_id = getattr(exc, "request_id", None)
-    if meaning is not None:
-        kind, says, hint = meaning.kind, meaning.says, meaning.hint
-    elif status == 402:  # noqa: PLR2004  # Payment Required
-        kind, says, hint = QuotaError, _MEANINGS[0].says, _MEANINGS[0].hint
-    elif status in (400, 404) and _MODEL_MISSING.search(f"{_codes(body)} {words}"):
-        says, hint = "There is no such model", _model_hint(asked)
-    else:
-        says, hint = _SAYS.get(status, "The request was refused"), _HINTS.get(status)
-        if status >= _SERVER_ERROR:
-            says, hint = "The server failed", "try again later"
-        if status == 401:  # noqa: PLR2004
-            hint = f"check {asked.key_name}"
-    after = f" after {asked.retries} retries" if asked.retries > 1 else " after a retry" if asked.retries else ""
-    if retry_after_s is not None:
-        hint = _when(retry_after_s)
+    kind, says, hint = _meant(kind, status, f"{_codes(body)} {words}", asked)
+    after = (
+        ""
+        if not asked.retries
+        else " after a retry"
+        if asked.retries == 1
+        else f" after {asked.retries} retries"
+    )
     return _error(
         kind,
         f"{says}{after} (HTTP {status})" + (f": {words}" if words else ""),
         asked,
-        hint=hint,
+        hint=hint if retry_after_s is None else _when(retry_after_s),
         status_code=status,
-        request_id=request_id,
+        request_id=getattr(exc, "request_id", None),
     )
 
 
-_SAYS = {401: "The key was refused", 403: "Access was denied", 404: "Nothing is there", 429: "Too many requests"}
-_HINTS: Mapping[int, str] = {
-    403: "the key may not do this; check organization, project and model",
-    404: "check base_url, it mostly ends in /v1",
-    413: "send less at once",
-    429: "try again in a moment, or ask less at once",
-}
+def _meant(kind: Kind, status: int, text: str, asked: Asked) -> tuple[Kind, str, str | None]:
+    """Our error for a status and a server's words, how its message begins, and its hint."""
+    # llama.cpp answers a picture with 500; other words of a server that failed mean nothing.
+    meaning = _meaning(text, asked) if status < _SERVER_ERROR or asked.has_image else None
+    if meaning is not None:
+        return meaning.kind, meaning.says, meaning.hint
+    if status >= _SERVER_ERROR:
+        return kind, "The server failed", "try again later"
+    if status in _MODEL_STATUSES and _MODEL_MISSING.search(text):
+        return kind, "There is no such model", _model_hint(asked)
+    kind, says, hint = _STATUSES.get(status, (kind, "The request was refused", None))
+    return kind, says, hint.format(key_name=asked.key_name) if hint else None
 
 
 def _unreachable(exc: Exception, asked: Asked) -> BackendError:
@@ -266,75 +315,85 @@ def _unreachable(exc: Exception, asked: Asked) -> BackendError:
         kind: Kind = BackendTimeoutError if "APITimeoutError" in names else StreamInterruptedError
         return _error(kind, f"{asked.address} broke off before its reply ({reason})", asked, hint="ask again")
     kind = BackendTimeoutError if "ConnectTimeout" in names else RequestRejectedError
-    hint = "is the server running? check base_url" if reason == "connection refused" else "check base_url and the network"
+    hint = (
+        "is the server running? check base_url"
+        if reason == "connection refused"
+        else "check base_url and the network"
+    )
     return _error(kind, f"Cannot reach {asked.address} ({reason})", asked, hint=hint)
 
 
 def reason_of(exc: BaseException) -> str:
     """Why there is no connection, in a few words."""
-    for link in _chain(exc):
-        match link:
-            case ConnectionRefusedError():
-                return "connection refused"
-            case socket.gaierror():
-                return "unknown host"
-            case ssl.SSLError():
-                return one_line(f"TLS: {link.reason or link}", limit=80)
-            case ConnectionResetError():
-                return "connection reset"
-    names = {name for link in _chain(exc) for name in _names(link)}
-    if "ConnectTimeout" in names:
-        return "no connection in time"
-    if "RemoteProtocolError" in names:
-        return "connection closed"
-    *_, last = _chain(exc)
-    return one_line(str(last), limit=80) or type(last).__name__
+    links = list(_chain(exc))
+    for link in links:
+        for kind, words in _REASONS:
+            if isinstance(link, kind):
+                return words
+        if isinstance(link, ssl.SSLError):
+            return one_line(f"TLS: {link.reason or link}", limit=80)
+    names = {name for link in links for name in _names(link)}
+    named = next((words for name, words in _NAMED_REASONS.items() if name in names), "")
+    return named or one_line(str(links[-1]), limit=80) or type(links[-1]).__name__
 
 
 def words_of(body: Any) -> str:
     """What a server says in an error's body, whatever form it has."""
     match body:
-        case {"error": {"message": str(text)}} | {"error": str(text)} | {"message": str(text)} | {"detail": str(text)}:
-            return text
+        case {"error": {"message": str(text)}} | {"error": str(text)}:
+            words = text
+        case {"message": str(text)} | {"detail": str(text)}:
+            words = text
         case {"detail": [{"msg": str(text), **more}, *_]}:
-            place = ".".join(str(step) for step in more.get("loc", ()))
-            return f"{place}: {text}" if place else text
+            words = ".".join(str(step) for step in (*_listed(more.get("loc")), "")).strip(".")
+            words = f"{words}: {text}" if words else text
         case [first, *_]:  # Google wraps its errors in a list
-            return words_of(first)
-        case str(text) if "<" in text:
-            title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-            return title[1] if title else re.sub(r"<[^>]*>", " ", text)
+            words = words_of(first)
         case str(text):
-            return text
-        case None:
-            return ""
+            title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+            words = title[1] if title else re.sub(r"<[^>]*>", " ", text)
         case _:
-            return str(body)
+            words = "" if body is None else str(body)
+    return words
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def one_line(text: str, secrets: tuple[str, ...] = (), *, limit: int = _WORDS_LIMIT) -> str:
-    """A text as one line: secrets masked, control characters removed, cut at a limit; no full stop at its end."""
-    # A long text is cut before it is worked on, but far enough behind the limit that no secret is cut in two.
+    """A text as one line: secrets masked, control characters removed, cut at a limit, no full stop."""
+    # A long text is cut before it is worked on, but so far behind the limit that no secret is cut in two.
     text = masked(text[: limit * 10], secrets)
-    text = "".join(" " if char.isspace() else char for char in text if char.isspace() or unicodedata.category(char)[0] != "C")
+    text = "".join(" " if char.isspace() else char for char in text if char.isspace() or _is_shown(char))
     text = " ".join(text.split())
     return text[: limit - 1] + "…" if len(text) > limit else text.removesuffix(".")
 
 
+def _is_shown(char: str) -> bool:
+    return unicodedata.category(char)[0] != "C"
+
+
 def masked(text: str, secrets: tuple[str, ...]) -> str:
-    """A text without secrets: wherever eight characters of one in a row appear, they are replaced by ``***``."""
+    """A text without secrets: wherever eight characters in a row are one's, there is ``***``."""
     for secret in secrets:
-        if len(secret) < _SHORTEST_SECRET:
-            continue
         size = min(_SECRET_WINDOW, len(secret))
+        if size < _SHORTEST_SECRET:
+            continue
         windows = {secret[start : start + size] for start in range(len(secret) - size + 1)}
-        spans: list[tuple[int, int]] = []
-        for start in range(len(text) - size + 1):
-            if text[start : start + size] in windows:
-                begin = spans.pop()[0] if spans and spans[-1][1] >= start else start
-                spans.append((begin, start + size))
-        for begin, end in reversed(spans):
-            text = f"{text[:begin]}***{text[end:]}"
+        if any(window in text for window in windows):
+            text = _masked_windows(text, windows, size)
+    return text
+
+
+def _masked_windows(text: str, windows: set[str], size: int) -> str:
+    spans: list[tuple[int, int]] = []
+    for start in range(len(text) - size + 1):
+        if text[start : start + size] in windows:
+            begin = spans.pop()[0] if spans and spans[-1][1] >= start else start
+            spans.append((begin, start + size))
+    for begin, end in reversed(spans):
+        text = f"{text[:begin]}***{text[end:]}"
     return text
 
 

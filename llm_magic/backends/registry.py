@@ -1,18 +1,21 @@
-"""Which backend answers for a model: entry points, routing by name, and DESIGN's rule for those without a key.
+"""Which backend answers for a model: entry points, routing by name, and the rule for those without a key.
 
-Backends are found by the entry point group ``llm_magic.backends``; ours come through the same door. A backend is kept by
-its configuration, so that its connections are used again.
+Backends are found by the entry point group ``llm_magic.backends``; ours come through the same door. A backend
+is kept by its configuration, so that its connections are used again.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import catalog
+from ..config import SETTINGS
 from ..errors import AuthenticationError, ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
     from .base import Backend
 
 GROUP = "llm_magic.backends"
+_SALT = os.urandom(16)
 Factory: TypeAlias = "Callable[..., Backend]"
 _registered: dict[str, Factory] = {}
+_CONNECTION = ("api_key", "base_url", "organization", "project", "headers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,7 @@ class Registry:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._backends: dict[tuple[Any, ...], Backend] = {}
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Registry({len(self._backends)} backends)"
@@ -96,8 +102,9 @@ class Registry:
     def resolve(self, look_up: Callable[[str], Value]) -> Choice:
         """Backend and model for the settings in force.
 
-        Without a model named, a key and a base URL: the local model. A model named: the local one by its own name, a
-        registered backend's by NAME/MODEL, else by prefix or OpenAI's; one without its key is never the local model.
+        Without a model named, a key and a base URL: the local model. A model named: the local one by its own
+        name, a registered backend's by NAME/MODEL, else by prefix or OpenAI's; one without its key is never
+        the local model.
 
         Raises:
             AuthenticationError: The model's provider needs a key, and there is none.
@@ -134,29 +141,39 @@ class Registry:
         return Choice(backend=backend, model=getattr(backend, "model", model))
 
     def _openai(self, look_up: Callable[[str], Value], model: str) -> Backend:
-        names = ("api_key", "base_url", "organization", "project", "headers")
-        found = {name: look_up(name) for name in names}
+        found = {name: look_up(name) for name in _CONNECTION}
         options: dict[str, Any] = {name: item.value for name, item in found.items() if item.value is not None}
         route = catalog.route(model) if found["base_url"].value is None else None
         if route is not None:
-            # A key meant for OpenAI is never sent to somebody else: only one that was given for this counts.
-            if found["api_key"].origin in ("environment", "default"):
-                options["api_key"] = self._environ.get(route.key_variable)
-            if not options.get("api_key"):
-                raise AuthenticationError(f"No key for {model}.", hint=f"set {route.key_variable} in the environment")
+            # What the environment holds for OpenAI is never sent to somebody else: only what was given for
+            # this counts.
+            options = {name: value for name, value in options.items() if found[name].origin != "environment"}
+            options.setdefault("api_key", self._environ.get(route.key_variable))
             options |= {"base_url": route.base_url, "name": route.provider, "key_name": route.key_variable}
+            if not options["api_key"]:
+                raise AuthenticationError(
+                    f"No key for {model}.", hint=f"set {route.key_variable} in the environment"
+                )
         elif "api_key" not in options and "base_url" not in options:
             raise AuthenticationError(
                 f"No key for {model}.",
-                hint="set OPENAI_API_KEY in the environment, or base_url for a server of your own; -m local asks the local model",
+                hint="set OPENAI_API_KEY in the environment, or base_url for a server of your own; "
+                "-m local asks the local model",
             )
         elif found["api_key"].origin == "environment":
-            options["key_name"] = "OPENAI_API_KEY"
+            variables = SETTINGS["api_key"].variables()
+            options["key_name"] = next((name for name in variables if self._environ.get(name)), variables[0])
         # Everything was looked up already: the backend reads no environment of its own.
-        identity = tuple((name, repr(value) if isinstance(value, dict) else value) for name, value in sorted(options.items()))
+        identity = tuple((name, _digest(value)) for name, value in sorted(options.items()))
         return self._kept(("openai", *identity), lambda: factory("openai")(environ={}, **options))
 
     def _kept(self, identity: tuple[Any, ...], make: Callable[[], Backend]) -> Backend:
-        if identity not in self._backends:
-            self._backends[identity] = make()
-        return self._backends[identity]
+        with self._lock:  # asks are planned in the caller's thread and on the engine's loop
+            if identity not in self._backends:
+                self._backends[identity] = make()
+            return self._backends[identity]
+
+
+def _digest(value: Any) -> str:
+    """What tells configurations apart, and tells nothing of a key."""
+    return hashlib.sha256(_SALT + repr(value).encode()).hexdigest()

@@ -54,8 +54,10 @@ def pause_before_retry(exc: Exception, *, retries: int) -> Pause | None:
         return None
     if getattr(exc, "code", None) == "insufficient_quota" or not _may_retry(status, headers):
         return None
-    reason = _REASONS.get(status) or (f"server error {status}" if status >= _SERVER_ERROR else f"HTTP {status}")
-    return Pause(wait_s=after_s if after_s else _backoff_s(retries), reason=reason)
+    reason = _REASONS.get(status) or (
+        f"server error {status}" if status >= _SERVER_ERROR else f"HTTP {status}"
+    )
+    return Pause(wait_s=after_s or _backoff_s(retries), reason=reason)
 
 
 def headers_of(exc: Exception) -> Mapping[str, str]:
@@ -65,7 +67,7 @@ def headers_of(exc: Exception) -> Mapping[str, str]:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long the server asks to wait, in seconds; None where it does not, or asks for a time that is over."""
+    """How long the server asks to wait, in seconds; None where it does not, or until a time that is over."""
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) / divisor

@@ -1,7 +1,7 @@
 """Server-sent events: bytes as the network delivers them → the data of whole events.
 
-Any split of the same bytes gives the same data. Names and ids of events are passed over: Chat Completions does not
-use them. The data is not parsed here.
+Any split of the same bytes gives the same data. Names and ids of events are passed over: Chat Completions
+does not use them. The data is not parsed here.
 
 Source: WHATWG HTML, "Parsing an event stream".
 """
@@ -21,7 +21,8 @@ class EventSplitter:
 
     def feed(self, read: bytes) -> list[bytes]:
         """The data of the events that ``read`` makes whole, in order."""
-        # Only the last line is open: what is kept is short, unless one event is huge, and then it is not searched again.
+        # Only the last line is open: what is kept is short, unless one event is huge, and then it is not
+        # searched again.
         if b"\n" not in read and b"\r" not in read:
             self._rest += read
             return []

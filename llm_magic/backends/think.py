@@ -1,8 +1,8 @@
 """``<think>`` blocks in an answer's text: what the model thinks aloud, apart from what it says.
 
-In: the text as it comes, cut anywhere. Out: pieces, each thought or said. A tag counts only where a model that thinks
-in tags writes it: before the first word of the answer, and for models known to think in tags at the start of any line.
-Everything else is the answer, also an answer about ``<think>`` tags.
+In: the text as it comes, cut anywhere. Out: pieces, each thought or said. A tag counts only where a model
+that thinks in tags writes it: before the first word of the answer, and for models known to do so at the start
+of any line. Everything else is the answer, also an answer about ``<think>`` tags.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ from ..errors import ContentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = re.compile(
+    r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?P<data>.*)", re.DOTALL
+)
 # Parts are sent again with every later turn; they are equal only if their bytes are.
 _encoded: weakref.WeakKeyDictionary[ImagePart | AudioPart | FilePart, str] = weakref.WeakKeyDictionary()
 
@@ -103,17 +105,18 @@ def part_from_openai(data: Any) -> Part:
         case {"type": "refusal", "refusal": str(text)}:
             return TextPart(text=text)
         case {"type": "image_url", "image_url": {"url": str(url), **more}}:
-            return _image(url, more.get("detail") or "auto")
+            return _image(url, str(more.get("detail") or "auto"))
         case {"type": "image_url", "image_url": str(url)}:
             return _image(url, "auto")
         case {"type": "input_audio", "input_audio": {"data": str(text), "format": "wav" | "mp3" as name}}:
             return AudioPart(data=_bytes(text), format=name)
         case {"type": "file", "file": {"file_data": str(url), **more}}:
             media_type, content = _data_url(url)
-            return FilePart(data=content, media_type=media_type, filename=more.get("filename") or "file")
+            return FilePart(data=content, media_type=media_type, filename=str(more.get("filename") or "file"))
         case {"type": kind}:
             raise ContentError(
-                f"A part of type {kind!r} cannot be read.", hint="known: text, image_url, input_audio, file (with data)"
+                f"A part of type {kind!r} cannot be read.",
+                hint="known: text, image_url, input_audio, file (with data)",
             )
         case _:
             raise ContentError(f"A part is a dict with a type, not {type(data).__name__}.")
@@ -130,7 +133,9 @@ def _parts_from_openai(content: Any) -> tuple[Part, ...]:
         case list() | tuple():
             return tuple(part_from_openai(part) for part in content)
         case _:
-            raise ContentError(f"The content of a message is text or a list of parts, not {type(content).__name__}.")
+            raise ContentError(
+                f"The content of a message is text or a list of parts, not {type(content).__name__}."
+            )
 
 
 def _image(url: str, detail: str) -> ImagePart:

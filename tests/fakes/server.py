@@ -1,9 +1,10 @@
 """A loopback server that speaks Chat Completions, and misbehaves where the model's name asks it to.
 
-:class:`FakeServer` runs it in a thread of this process; ``python -m tests.fakes.server`` as a process of its own: it
-prints ``{"url": …}`` on one line and ends when stdin closes. What each model name does is in ``scenarios.py``. Every
-request is recorded with the moment its client went away, and what it is billed; other processes read both at
-``GET /_records``. Times are ``time.monotonic()``, which is one clock for all processes of a machine.
+:class:`FakeServer` runs it in a thread of this process; ``python -m tests.fakes.server`` as a process of its
+own: it prints ``{"url": …}`` on one line and ends when stdin closes. What each model name does is in
+``scenarios.py``. Every request is recorded with the moment its client went away, and what it is billed; other
+processes read both at ``GET /_records``. Times are ``time.monotonic()``, which is one clock for all processes
+of a machine.
 """
 
 from __future__ import annotations
@@ -196,9 +197,13 @@ class FakeServer:
         Raises:
             TimeoutError: It did not in time.
         """
+        end = time.monotonic() + timeout_s
         with self._changed:
-            if not self._changed.wait_for(holds, timeout_s):
-                raise TimeoutError(f"not so within {timeout_s:g} s; requests: {len(self.requests)}")
+            while not holds():
+                # Bills grow without a notice: one for every token would cost more than the tokens.
+                self._changed.wait(0.01)
+                if time.monotonic() > end:
+                    raise TimeoutError(f"not so within {timeout_s:g} s; requests: {len(self.requests)}")
 
     def _passed_gate(self) -> None:
         self._notify()
@@ -252,7 +257,8 @@ class FakeServer:
         )
         self._notify()
         answering = asyncio.ensure_future(self._scenarios.answer(exchange))
-        # No client sends its next request before this answer ends: any byte read here is the end of the connection.
+        # No client sends its next request before this answer ends: any byte read here is the end of the
+        # connection.
         leaving = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
