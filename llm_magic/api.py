@@ -62,7 +62,7 @@ class Conversation(base.Conversation):
             Interrupted: The user interrupted; what had arrived is kept.
             LLMMagicError: The ask cannot be sent, failed, or broke off.
         """
-        return Reply(turn=checked(watch(self._run(parts, options))))
+        return Reply(turn=checked(watch(lambda: self._run(parts, options))))
 
     async def aask(self, *parts: Askable, **options: Any) -> Reply:
         """Ask, and await the answer; see :meth:`ask`. Cancelling the task stops the answer."""
@@ -101,7 +101,7 @@ class Conversation(base.Conversation):
         """
         ask = again(self, number)
         owner = self.session or session()
-        return Reply(turn=checked(watch(owner.ask(with_options(ask, options, backend=self.backend)))))
+        return Reply(turn=checked(watch(lambda: owner.ask(with_options(ask, options, backend=self.backend)))))
 
     def fork(self, name: str | None = None, *, at: int | None = None) -> Self:
         """A copy to go on with, up to and including turn ``at``; None copies all."""

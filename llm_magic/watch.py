@@ -11,7 +11,7 @@ from .errors import Interrupted
 from .run import interrupted_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from .events import Event
@@ -32,56 +32,79 @@ class View(Protocol):
         """Draw the final state, whatever was drawn before."""
 
 
-def watch(run: Run, view: View | None = None) -> Outcome:
-    """Watch an ask until it has ended, and let a view draw it.
+def watch(start: Callable[[], Run], view: Callable[[Run], View | None] | None = None) -> Outcome:
+    """Begin an ask and watch it until it has ended.
+
+    Args:
+        start: Begins the ask; interrupts are taken care of from before this call on.
+        view: Makes what draws it; None draws nothing.
 
     Raises:
         Interrupted: The user interrupted; what had arrived is kept and drawn.
     """
-    with _deferred_interrupts(run) as interrupts:
+    with _deferred_interrupts() as interrupts:
         try:
-            while not run.is_finished:
-                _take(run, view)
-            _take(run, view)
-            outcome = run.outcome()
-            if view is not None:
-                view.end(outcome.turn)
+            outcome = _watch(interrupts, start, view)
         except KeyboardInterrupt:
             # The second interrupt, while the first was still closing the connection: leave at once.
             raise Interrupted("the answer is being closed; %chat shows what is kept") from None
-    if interrupts:
+    if interrupts.count:
         line = interrupted_line(outcome.turn) if outcome.turn.is_partial else "the answer was whole and is kept"
         raise Interrupted(line)
     return outcome
 
 
-def _take(run: Run, view: View | None) -> None:
-    events = run.batch()
+def _watch(
+    interrupts: _Interrupts, start: Callable[[], Run], make_view: Callable[[Run], View | None] | None
+) -> Outcome:
+    run = start()
+    interrupts.attach(run)
+    view = make_view(run) if make_view is not None else None
+    is_over = False
+    while not is_over:
+        is_over = run.is_finished
+        events = run.batch()
+        if view is not None:
+            for event in events:
+                view.add(event)
+            view.tick()
+    outcome = run.outcome()
     if view is not None:
-        for event in events:
-            view.add(event)
-        view.tick()
+        view.end(outcome.turn)
+    return outcome
+
+
+class _Interrupts:
+    """Counts SIGINTs. The first cancels the ask, so that none lands inside drawing or keeping; the second raises."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._run: Run | None = None
+
+    def attach(self, run: Run) -> None:
+        """From now on an interrupt cancels this ask; one that came before does so now."""
+        self._run = run
+        if self.count:
+            run.cancel()
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        if self._run is None:
+            return
+        if self.count > 1 and not self._run.is_finished:
+            raise KeyboardInterrupt
+        self._run.cancel()
 
 
 @contextlib.contextmanager
-def _deferred_interrupts(run: Run) -> Iterator[list[int]]:
-    """Turn the first SIGINT into a cancel of the ask, so that it never lands inside drawing or keeping.
-
-    A second one raises; one that comes when the ask has ended only counts. Outside the main thread signals do not arrive.
-    """
-    seen: list[int] = []
+def _deferred_interrupts() -> Iterator[_Interrupts]:
+    """Take SIGINTs for a while. Outside the main thread they do not arrive."""
+    interrupts = _Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield seen
+        yield interrupts
         return
-
-    def on_interrupt(number: int, _frame: FrameType | None) -> None:
-        seen.append(number)
-        if len(seen) > 1 and not run.is_finished:
-            raise KeyboardInterrupt
-        run.cancel()
-
-    former = signal.signal(signal.SIGINT, on_interrupt)
+    former = signal.signal(signal.SIGINT, interrupts)
     try:
-        yield seen
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, former)

@@ -42,7 +42,7 @@ def message_to_openai(item: Message) -> dict[str, Any]:
             if not item.tool_calls:
                 out["content"] = ""
         case (TextPart(text=text),):
-            out["content"] = text
+            out["content"] = _sendable(text)
         case parts:
             out["content"] = [part_to_openai(part) for part in parts]
     if item.name is not None:
@@ -58,7 +58,7 @@ def part_to_openai(part: Part) -> dict[str, Any]:
     """A part as the protocol has it."""
     match part:
         case TextPart():
-            return {"type": "text", "text": part.text}
+            return {"type": "text", "text": _sendable(part.text)}
         case ImagePart():
             url = part.url or f"data:{part.media_type};base64,{_base64(part)}"
             detail = {} if part.detail == "auto" else {"detail": part.detail}
@@ -166,3 +166,8 @@ def _base64(part: ImagePart | AudioPart | FilePart) -> str:
     if text is None:
         text = _encoded[part] = base64.b64encode(part.data).decode("ascii")
     return text
+
+
+def _sendable(text: str) -> str:
+    """Text as UTF-8 can carry it: half a surrogate pair, as broken decoding leaves it, becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..reply import Form
+    from ..run import Run
     from ..values import Limits
     from .options import AskOptions, Parsed
 
@@ -85,19 +86,19 @@ class Asker:
         """Ask, show it, and set ``_reply`` and the variable that was named; also when the answer broke off."""
         showing = showing or Showing()
         has_footer = self.session.config.get("footer")
-        run = self.session.ask(ask)
-        outcome = None
+        runs: list[Run] = []
+
+        def start() -> Run:
+            runs.append(self.session.ask(ask))
+            return runs[0]
+
         try:
-            outcome = watch(run, self._view(f"asking {run.model}", showing, has_footer=has_footer))
+            outcome = watch(start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer))
         finally:
             # An interrupt leaves by an exception, and the partial answer is wanted all the same.
-            if outcome is None and run.is_finished:
-                outcome = run.outcome()
-            if outcome is not None:
-                reply = Reply(turn=outcome.turn, form=showing.form, has_footer=has_footer)
-                self.shell.user_ns["_reply"] = reply
-                if into:
-                    self.shell.user_ns[into] = reply
+            if runs and runs[0].is_finished:
+                reply = Reply(turn=runs[0].outcome().turn, form=showing.form, has_footer=has_footer)
+                self.shell.user_ns.update({"_reply": reply} | ({into: reply} if into else {}))
         checked(outcome)
         return reply
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from . import options
-from .asking import Asker
-from .commands import Commands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..reply import Reply
     from ..session import Session
+    from .asking import Asker
+    from .commands import Commands
 
 
 @magics_class
@@ -23,13 +26,25 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
 
     Args:
         shell: The shell.
-        session: Whose conversations are asked.
+        get_session: Gives the session whose conversations are asked.
     """
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+    def __init__(self, shell: InteractiveShell, get_session: Callable[[], Session]) -> None:
         super().__init__(shell)
-        self.asker = Asker(shell, session)
-        self._commands = Commands(self.asker)
+        self._get_session = get_session
+
+    @functools.cached_property
+    def asker(self) -> Asker:
+        """What asks; its modules are imported by the first magic that is used."""
+        from .asking import Asker
+
+        return Asker(self.shell, self._get_session())
+
+    @functools.cached_property
+    def _commands(self) -> Commands:
+        from .commands import Commands
+
+        return Commands(self.asker)
 
     # IPython would otherwise fill in $names and {expressions} itself: the prompt is verbatim but for {{ }}.
     @no_var_expand  # type: ignore[misc]  # IPython is untyped
@@ -46,4 +61,13 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
     def llm(self, line: str, cell: str | None = None) -> Reply | None:
         """Ask an aside: it sees the conversation and is not added to it. %chat help lists the options."""
         reply = self.asker.ask(options.parse("llm", line, cell), is_kept=False, is_status=cell is None)
-        return reply if cell is None else None
+        return None if cell is not None or self._is_silenced(line) else reply
+
+    def _is_silenced(self, line: str) -> bool:
+        """The cell's last line is this magic by itself and ends with a semicolon: nothing is to be shown.
+
+        IPython's own way would also take the reply from ``x = %llm …;``, where a semicolon may well end the prompt.
+        """
+        history = self.shell.history_manager.input_hist_raw
+        last = history[-1].rstrip().rpartition("\n")[2] if history else ""
+        return line.rstrip().endswith(";") and last.lstrip().startswith("%llm")

@@ -1,17 +1,23 @@
-"""What ``%load_ext`` adds to a shell, and takes away again."""
+"""What ``%load_ext`` adds to a shell, and takes away again.
+
+Loading has to be cheap: the engine behind the magics is imported by the first of them that is used.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from .. import api, catalog, frontend
+from .. import frontend
 from . import completion, questions
 from .chat import LLMMagics
 from .traits import make_traits
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from ..session import Session
 
 _MAGICS = {"line": ("chat", "llm"), "cell": ("chat", "llm")}
 # A cell of one magic line and nothing below it: IPython refuses it before our code runs.
@@ -27,16 +33,28 @@ class Extension:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self.session = api.session()
-        self.session.notebook = frontend.detect(shell).notebook
+        self._settings: dict[str, Any] = {}
+        self._gone: set[str] = set()
         self._traits: Any = None
+
+    @functools.cached_property
+    def session(self) -> Session:
+        """The process's session, made by the first magic that needs it."""
+        from .. import api
+
+        session = api.session()
+        session.notebook = frontend.detect(self._shell).notebook
+        session.config.traits = self._settings
+        self._gone |= session.gone
+        session.gone = self._gone
+        return session
 
     def load(self) -> None:
         """Register everything."""
         shell = self._shell
-        shell.register_magics(LLMMagics(shell, self.session))
+        shell.register_magics(LLMMagics(shell, lambda: self.session))
         shell.input_transformers_cleanup.append(give_body)
-        self._traits = make_traits(self.session.config, parent=shell)
+        self._traits = make_traits(self._settings, parent=shell)
         shell.configurables.append(self._traits)
         shell.events.register("pre_run_cell", self._note_deleted)
         questions.install(shell)
@@ -59,14 +77,17 @@ class Extension:
         shell.input_transformers_cleanup.remove(give_body)
         shell.configurables.remove(self._traits)
         shell.events.unregister("pre_run_cell", self._note_deleted)
-        completion.uninstall(shell)
         questions.uninstall(shell)
-        self.session.close()
+        completion.uninstall(shell)
+        if "session" in vars(self):
+            self.session.close()
 
     def _note_deleted(self, *_: object) -> None:
-        self.session.gone |= frontend.deleted_cells(self._shell)
+        self._gone |= frontend.deleted_cells(self._shell)
 
     def _known_models(self) -> list[str]:
+        from .. import catalog
+
         asked = {turn.requested_model for c in self.session.conversations for slot in c.slots for turn in slot.versions}
         return sorted(asked | {catalog.DEFAULT_MODEL, catalog.LOCAL_MODEL})
 

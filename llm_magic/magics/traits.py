@@ -9,11 +9,11 @@ from ..config import SETTINGS
 if TYPE_CHECKING:
     from traitlets.config import Configurable
 
-    from ..config import Config, Setting
+    from ..config import Setting
 
 
-def make_traits(config: Config, **arguments: Any) -> Configurable:
-    """A configurable named LLMMagic whose traits write into ``config``.
+def make_traits(settings: dict[str, Any], **arguments: Any) -> Configurable:
+    """A configurable named LLMMagic whose traits write into ``settings``.
 
     Secrets are left out: ``%config`` prints every value, and a configuration file is no place for a key.
     """
@@ -24,13 +24,13 @@ def make_traits(config: Config, **arguments: Any) -> Configurable:
 
         def _write(self, change: Any) -> None:
             row = SETTINGS[change["name"]]
-            config.traits[row.name] = row.checked(change["new"])
+            settings[row.name] = row.checked(change["new"])
 
     traits = {row.name: _trait(row) for row in SETTINGS.values() if row.kind != "secret"}
     made = type("LLMMagic", (LLMMagic,), {"__doc__": LLMMagic.__doc__, **traits})(**arguments)
     for name in traits:
         if getattr(made, name) is not None:
-            config.traits[name] = getattr(made, name)
+            settings[name] = getattr(made, name)
     made.observe(made._write, names=list(traits))  # noqa: SLF001  # its own method
     return made  # type: ignore[no-any-return]  # traitlets is untyped
 

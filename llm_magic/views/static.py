@@ -63,6 +63,7 @@ class StaticView:
         self._start = self._shown_at = time.monotonic()
         self._size = self._shown_size = 0
         self._text: list[str] = []
+        self._renderer = rendering.IncrementalRenderer()
         self._lines: list[str] = []
         self._is_told = True
 
@@ -104,9 +105,11 @@ class StaticView:
         self._display.show(answer_bundle(turn, form=self._form, has_footer=self._has_footer))
 
     def _answer_html(self) -> str:
-        # Rendered whole: as updates come only after growth by half, all of them together cost three times the last one.
-        text = "".join(self._text)
-        return rendering.preformatted_html(text) if self._form == "text" else rendering.markdown_html(text)
+        if self._form == "text":
+            return rendering.preformatted_html("".join(self._text))
+        self._renderer.feed("".join(self._text))
+        self._text.clear()
+        return self._renderer.html()
 
     def _update(self, now: float) -> None:
         self._shown_at, self._shown_size, self._is_told = now, self._size, True

@@ -85,4 +85,6 @@ def chat(tmp_path_factory: pytest.TempPathFactory, chat_server: FakeServer) -> I
     environ = {"OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": chat_server.url, "LLM_MAGIC_MODEL": "echo"}
     with Kernel(tmp_path_factory.mktemp("kernel"), environ=environ) as kernel:
         kernel.run("%load_ext llm_magic").checked()
+        # The first ask imports what it needs, which on a slow machine takes long enough for a line that says so.
+        kernel.run("%llm --quiet warm up").checked()
         yield Chat(kernel=kernel, server=chat_server)

@@ -230,7 +230,7 @@ session = get_ipython()._llm_magic.session
 backend = session.resolve(session.look_up(session.current)).backend
 %chat save {folder}/talk.json
 %llm hello
-seen = repr(session) + repr(backend) + repr(session.config) + repr(vars(session.registry)) + str(pickle.dumps(backend)) + stream.getvalue()
+seen = repr(session) + repr(backend) + repr(session.config) + repr(session.registry) + str(pickle.dumps(backend)) + stream.getvalue()
 u = %chat usage
 c = %chat config
 seen += u.to_csv() + c.to_csv() + repr(backend.info())

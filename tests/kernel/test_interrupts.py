@@ -19,11 +19,11 @@ DISCONNECT_S = 0.5
 
 def interrupt_when(chat: Chat, code: str, *, arrived: int, times: int = 1) -> tuple[Outcome, Received]:
     """Run a cell and interrupt it when the server has sent so many tokens."""
-    number = len(chat.server.requests)
+    number, bills = len(chat.server.requests), len(chat.server.billed)
     request_id = chat.kernel.submit(code, cell_id="asking")
     chat.server.wait_until(lambda: len(chat.server.requests) > number)
     if arrived:
-        chat.server.wait_until(lambda: chat.server.billed[-1].output_tokens >= arrived)
+        chat.server.wait_until(lambda: len(chat.server.billed) > bills and chat.server.billed[-1].output_tokens >= arrived)
     at = time.monotonic()
     for _ in range(times):
         chat.kernel.interrupt()

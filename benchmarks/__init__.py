@@ -1,0 +1,1 @@
+"""Ours, the peers and the floor, side by side in one run."""

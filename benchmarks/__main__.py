@@ -1,0 +1,23 @@
+"""``python -m benchmarks``: print every ratio; the exit code is the number that pass their limit."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measures import ROOT, every_measure
+
+
+def main() -> int:
+    """Measure and print."""
+    answers = {path.stem: path.read_text() for path in sorted((ROOT / "tests" / "fixtures" / "answers").glob("*.md"))}
+    with tempfile.TemporaryDirectory() as folder:
+        measures = every_measure(lambda: Path(tempfile.mkdtemp(dir=folder)), answers)
+    for measure in measures:
+        print(measure)
+    return sum(measure.ratio > measure.limit for measure in measures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What it costs, held to its limits: ratios measured in one run, against the openai client and the answer's own bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import measures
+from llm_magic.events import Completed, TextDelta
+from llm_magic.turns import Turn, TurnBuilder
+from llm_magic.views import static
+from tests.fakes.scenarios import words
+
+if TYPE_CHECKING:
+    from benchmarks.measures import Measure
+
+pytestmark = pytest.mark.kernel
+ANSWERS = Path(__file__).resolve().parents[1] / "fixtures" / "answers"
+
+
+def check(measure: Measure) -> None:
+    """The ratio keeps its limit."""
+    assert measure.ratio <= measure.limit, str(measure)
+
+
+def test_loading_is_a_fifth_of_importing_openai() -> None:
+    """%load_ext costs at most 0.2 of the CPU of import openai."""
+    check(measures.loading())
+
+
+def test_a_fast_answer_costs_half_of_printing_it(tmp_path: Path) -> None:
+    """10,000 tokens cost at most half the CPU of printing them with the client, and 12 times their bytes on iopub."""
+    for measure in measures.streaming(tmp_path):
+        check(measure)
+
+
+def test_an_interrupt_is_ten_times_quicker(tmp_path: Path) -> None:
+    """From interrupt to idle in at most 0.1 of what the client's loop takes."""
+    check(measures.interrupting(tmp_path))
+
+
+def test_saved_answers_are_small() -> None:
+    """Saved output is at most 4 times the answer and 2 kB, over typical answers."""
+    answers = {path.stem: path.read_text() for path in sorted(ANSWERS.glob("*.md"))}
+    assert len(answers) >= 10
+    check(measures.saving(answers))
+
+
+def test_a_slow_answer_sends_twelve_times_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that takes 100 s sends no more than a fast one: the clock is all that is replaced."""
+    clock = {"now": 0.0}
+    sent: list[str] = []
+    monkeypatch.setattr(static.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(static.Display, "show", lambda self, bundle: (setattr(self, "_handle", self), sent.append(json.dumps(bundle))))
+    pieces = words(10_000)
+    view = static.StaticView(waiting="asking")
+    builder = TurnBuilder(Turn(id="0", prompt=(), requested_model="m"))
+    for piece in pieces:
+        clock["now"] += 0.01
+        event = TextDelta(text=piece)
+        builder.add(event)
+        view.add(event)
+        view.tick()
+    builder.add(Completed(finish_reason="stop", model="m"))
+    view.end(builder.build())
+
+    answer = "".join(pieces)
+    assert json.loads(sent[-1])["text/plain"].startswith(answer[:1000])
+    # Each message has an envelope of about 700 bytes beside what is shown.
+    assert sum(len(bundle) + 700 for bundle in sent) <= 12 * len(answer)
