@@ -18,7 +18,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.fakes.scenarios import Scenarios, expected_text
+from tests.fakes.answers import expected_text
+from tests.fakes.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,9 +116,7 @@ class Exchange:
 
     async def open(self, content_type: str = "text/event-stream; charset=utf-8") -> None:
         """Send the head of a stream."""
-        self._head(
-            200, {"content-type": content_type, "transfer-encoding": "chunked", "cache-control": "no-cache"}
-        )
+        self._head(200, {"content-type": content_type, "transfer-encoding": "chunked", "cache-control": "no-cache"})
         self.is_open = True
         await self.writer.drain()
 
@@ -159,8 +158,7 @@ class FakeServer:
         self.billed: list[Bill] = []
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
-        self._gate: asyncio.Event | None = None
-        self._scenarios = Scenarios(self._passed_gate)
+        self._scenarios = Scenarios()
         self._thread = threading.Thread(target=self._run, name="fake server", daemon=True)
         self._listening = threading.Event()
         self._stopping = asyncio.Event()
@@ -204,9 +202,6 @@ class FakeServer:
                 self._changed.wait(0.01)
                 if time.monotonic() > end:
                     raise TimeoutError(f"not so within {timeout_s:g} s; requests: {len(self.requests)}")
-
-    def _passed_gate(self) -> None:
-        self._notify()
 
     def _notify(self) -> None:
         with self._changed:
@@ -277,17 +272,12 @@ class FakeServer:
     async def _receive(self, reader: asyncio.StreamReader) -> Received:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ", 2)
-        headers = {
-            name.lower(): value.strip()
-            for name, _, value in (line.partition(":") for line in head[1:] if line)
-        }
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         body = None
         with contextlib.suppress(ValueError):
             body = json.loads(raw)
-        return Received(
-            number=0, method=method, path=path, headers=headers, raw=raw, body=body, at=time.monotonic()
-        )
+        return Received(number=0, method=method, path=path, headers=headers, raw=raw, body=body, at=time.monotonic())
 
 
 def _json_able(received: Received) -> dict[str, Any]:
