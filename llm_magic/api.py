@@ -172,7 +172,9 @@ def prompt_parts(owner: Session, conversation: base.Conversation, values: tuple[
     return tuple(part for value in values for part in to_parts(value, limits=limits))
 
 
-def limits_for(owner: Session, conversation: base.Conversation, cell: Mapping[str, Any] | None = None) -> Limits:
+def limits_for(
+    owner: Session, conversation: base.Conversation, cell: Mapping[str, Any] | None = None
+) -> Limits:
     """How large pictures and tables may be, by the settings in force."""
     look_up = owner.look_up(conversation, cell)
     names = ("max_image_edge_px", "detail", "frame_rows", "frame_columns", "frame_bytes")
@@ -255,13 +257,17 @@ def models_frame(owner: Session, contains: str = "") -> pd.DataFrame:
     import pandas as pd
 
     rows = owner.run(owner.models())
-    found = sorted((row for row in rows if contains.lower() in str(row["id"]).lower()), key=lambda row: str(row["id"]))
+    found = sorted(
+        (row for row in rows if contains.lower() in str(row["id"]).lower()), key=lambda row: str(row["id"])
+    )
     created = [row.get("created") or None for row in found]
     return pd.DataFrame(
         {
             "id": pd.Series([str(row["id"]) for row in found], dtype="string"),
             "owner": pd.Series([row.get("owned_by") for row in found], dtype="string"),
-            "created": pd.to_datetime(pd.Series(created, dtype="Float64"), unit="s", utc=True).astype("datetime64[ns, UTC]"),
+            "created": pd.to_datetime(pd.Series(created, dtype="Float64"), unit="s", utc=True).astype(
+                "datetime64[ns, UTC]"
+            ),
         }
     )
 

@@ -85,7 +85,9 @@ class Setting:
             "text": isinstance(value, str),
             "secret": isinstance(value, str) or callable(value),
             "integer": isinstance(value, int) and not isinstance(value, bool),
-            "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf,
+            "number": isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) < math.inf,
             "flag": isinstance(value, bool),
             "json": True,
         }[self.kind]
@@ -97,7 +99,9 @@ class Setting:
 
     def _misfit(self, value: object) -> ConfigurationError:
         shown = "the value" if self.kind == "secret" else repr(value)
-        wanted = {"integer": "a whole number", "number": "a number", "flag": "on or off", "json": "JSON"}.get(self.kind, "text")
+        wanted = {"integer": "a whole number", "number": "a number", "flag": "on or off", "json": "JSON"}.get(
+            self.kind, "text"
+        )
         if self.choices:
             wanted = "one of " + ", ".join(self.choices)
         if self.minimum is not None:
@@ -126,9 +130,23 @@ _ROWS = (
         default=None,
         help='the system prompt (default: none; local: "You are a helpful assistant.")',
     ),
-    Setting(name="temperature", kind="number", default=None, help="sampling temperature", is_parameter=True, minimum=0),
+    Setting(
+        name="temperature",
+        kind="number",
+        default=None,
+        help="sampling temperature",
+        is_parameter=True,
+        minimum=0,
+    ),
     Setting(name="top_p", kind="number", default=None, help="nucleus sampling", is_parameter=True, minimum=0),
-    Setting(name="max_tokens", kind="integer", default=None, help="most tokens to answer", is_parameter=True, minimum=1),
+    Setting(
+        name="max_tokens",
+        kind="integer",
+        default=None,
+        help="most tokens to answer",
+        is_parameter=True,
+        minimum=1,
+    ),
     Setting(name="seed", kind="integer", default=None, help="seed of the sampling", is_parameter=True),
     Setting(
         name="api_key",
@@ -144,20 +162,74 @@ _ROWS = (
         help="address of an OpenAI-compatible server",
         environment=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
     ),
-    Setting(name="organization", kind="text", default=None, help="organization billed", environment=("OPENAI_ORG_ID",)),
-    Setting(name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)),
+    Setting(
+        name="organization",
+        kind="text",
+        default=None,
+        help="organization billed",
+        environment=("OPENAI_ORG_ID",),
+    ),
+    Setting(
+        name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)
+    ),
     Setting(name="headers", kind="json", default=None, help="further request headers, a JSON object"),
-    Setting(name="first_byte_timeout_s", kind="number", default=120.0, help="seconds to wait for the first byte", minimum=0.001),
-    Setting(name="stall_timeout_s", kind="number", default=600.0, help="seconds to wait between bytes", minimum=0.001),
+    Setting(
+        name="first_byte_timeout_s",
+        kind="number",
+        default=120.0,
+        help="seconds to wait for the first byte",
+        minimum=0.001,
+    ),
+    Setting(
+        name="stall_timeout_s",
+        kind="number",
+        default=600.0,
+        help="seconds to wait between bytes",
+        minimum=0.001,
+    ),
     Setting(name="max_retries", kind="integer", default=2, help="retries before the first token", minimum=0),
     Setting(name="max_in_flight", kind="integer", default=2, help="requests under way at once", minimum=1),
-    Setting(name="max_image_edge_px", kind="integer", default=2048, help="longest side of a picture that is sent, in pixels", minimum=1),
-    Setting(name="detail", kind="text", default="auto", help="how closely a model looks at pictures", choices=("auto", "low", "high", "original")),
-    Setting(name="frame_rows", kind="integer", default=20, help="rows of a DataFrame that are sent", minimum=1),
-    Setting(name="frame_columns", kind="integer", default=30, help="columns of a DataFrame that are sent", minimum=1),
-    Setting(name="frame_bytes", kind="integer", default=8000, help="bytes of a DataFrame that are sent", minimum=100),
-    Setting(name="footer", kind="flag", default=True, help="a line under an answer: model, tokens, cost if known"),
-    Setting(name="view", kind="text", default="auto", help="how answers are shown", choices=("auto", "plain", "static")),
+    Setting(
+        name="max_image_edge_px",
+        kind="integer",
+        default=2048,
+        help="longest side of a picture that is sent, in pixels",
+        minimum=1,
+    ),
+    Setting(
+        name="detail",
+        kind="text",
+        default="auto",
+        help="how closely a model looks at pictures",
+        choices=("auto", "low", "high", "original"),
+    ),
+    Setting(
+        name="frame_rows", kind="integer", default=20, help="rows of a DataFrame that are sent", minimum=1
+    ),
+    Setting(
+        name="frame_columns",
+        kind="integer",
+        default=30,
+        help="columns of a DataFrame that are sent",
+        minimum=1,
+    ),
+    Setting(
+        name="frame_bytes",
+        kind="integer",
+        default=8000,
+        help="bytes of a DataFrame that are sent",
+        minimum=100,
+    ),
+    Setting(
+        name="footer", kind="flag", default=True, help="a line under an answer: model, tokens, cost if known"
+    ),
+    Setting(
+        name="view",
+        kind="text",
+        default="auto",
+        help="how answers are shown",
+        choices=("auto", "plain", "static"),
+    ),
     Setting(name="stream", kind="flag", default=True, help="show an answer while it arrives"),
     Setting(
         name="local_model",
@@ -185,7 +257,9 @@ def setting(name: str) -> Setting:
     """
     if name in SETTINGS:
         return SETTINGS[name]
-    raise ConfigurationError(f"Unknown setting {name!r}.", hint=did_you_mean(name, SETTINGS, otherwise="%chat config lists them"))
+    raise ConfigurationError(
+        f"Unknown setting {name!r}.", hint=did_you_mean(name, SETTINGS, otherwise="%chat config lists them")
+    )
 
 
 def checked_parameter(name: str, value: Any) -> Any:

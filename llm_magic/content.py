@@ -122,7 +122,11 @@ class ToolCall:
 
     def to_dict(self) -> dict[str, Any]:
         """The call in the protocol's own form."""
-        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+        return {
+            "id": self.id,
+            "type": "function",
+            "function": {"name": self.name, "arguments": self.arguments},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +175,13 @@ def part_to_dict(part: Part) -> dict[str, Any]:
             return {"type": "text", "text": part.text} | ({"label": part.label} if part.label else {})
         case ImagePart():
             body = {"url": part.url} if part.url else {"data": _b64(part.data), "media_type": part.media_type}
-            return {"type": "image", **body, "detail": part.detail, "width": part.width, "height": part.height}
+            return {
+                "type": "image",
+                **body,
+                "detail": part.detail,
+                "width": part.width,
+                "height": part.height,
+            }
         case AudioPart():
             return {"type": "audio", "data": _b64(part.data), "format": part.format}
         case FilePart():

@@ -65,7 +65,9 @@ class Engine:
         """
         if self.is_here:
             coroutine.close()
-            raise SessionBusyError("A blocking call from inside an answer.", hint="await the async form instead")
+            raise SessionBusyError(
+                "A blocking call from inside an answer.", hint="await the async form instead"
+            )
         future = self.submit(coroutine)
         try:
             # A KeyboardInterrupt has to get through on every platform, so no wait is longer than 50 ms.
@@ -110,5 +112,7 @@ def allow_nested() -> None:
     try:
         import nest_asyncio2
     except ImportError as exc:
-        raise MissingDependencyError("nest-asyncio2 is not installed.", hint="pip install nest-asyncio2") from exc
+        raise MissingDependencyError(
+            "nest-asyncio2 is not installed.", hint="pip install nest-asyncio2"
+        ) from exc
     nest_asyncio2.apply()

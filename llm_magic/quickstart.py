@@ -143,10 +143,10 @@ def _source(cell: NotebookNode) -> str:
     """A cell's source as the terminal shows it: text as it is, code behind a prompt, long code cut."""
     text: str = rendering.plain_text(cell.source)
     if cell.cell_type != "code":
-        return f"\n{text}\n"
+        return f"\n{text}"
     lines = text.splitlines()
     kept = lines[:_SOURCE_LINES] + (["…"] if len(lines) > _SOURCE_LINES else [])
-    return "\n".join(f"  > {line}" for line in kept)
+    return "\n" + "\n".join(f"  > {line}".rstrip() for line in kept)
 
 
 def _outputs(cell: NotebookNode) -> str:

@@ -6,6 +6,7 @@ The bundle made here is what a notebook keeps: safe HTML and safe plain text, ne
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from .counts import Usage
 
 Form: TypeAlias = Literal["text", "markdown", "json", "code"]
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.M | re.S)
+_FENCE = re.compile(
+    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class Reply:
     def __repr__(self) -> str:
         return rendering.plain_text(plain_answer(self.turn, form=self.form, has_footer=False))
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_include_exclude: object) -> dict[str, str]:
         return answer_bundle(self.turn, form=self.form, has_footer=self.has_footer)
 
     @property
@@ -135,10 +138,10 @@ def parse_json(text: str) -> Any:
 
 
 def fenced(text: str) -> list[tuple[str, str]]:
-    """The fenced code blocks of an answer: (language, code) in order.
+    r"""The fenced code blocks of an answer: (language, code) in order.
 
-    >>> fenced("Here:\\n```py\\nx = 1\\n```\\nDone.")
-    [('py', 'x = 1\\n')]
+    >>> fenced("Here:\n```py\nx = 1\n```\nDone.")
+    [('py', 'x = 1\n')]
     """
     return [(match[2], match[3]) for match in _FENCE.finditer(text)]
 
@@ -157,13 +160,18 @@ def footer(turn: Turn) -> str:
     return " · ".join(pieces)
 
 
-def dollars(amount: float) -> str:
-    """An amount of US dollars, to two digits that say something.
+def dollars(amount_usd: float) -> str:
+    """An amount with as many decimals as it needs to be seen: at least four below a dollar.
 
-    >>> dollars(0.000123), dollars(1.5)
-    ('$0.00012', '$1.50')
+    >>> dollars(0.0), dollars(12.3), dollars(0.0123), dollars(0.0000042)
+    ('$0', '$12.30', '$0.0123', '$0.0000042')
     """
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.2g}" if amount >= 1e-4 else f"${amount:.6f}".rstrip("0")  # noqa: PLR2004
+    if not amount_usd:
+        return "$0"
+    if amount_usd >= 1:
+        return f"${amount_usd:,.2f}"
+    decimals = max(4, 1 - math.floor(math.log10(amount_usd)))
+    return f"${amount_usd:.{decimals}f}"
 
 
 def remarks(turn: Turn) -> list[str]:

@@ -7,6 +7,7 @@ takes them. Cancelling is the one way to stop: Stop, interrupt and time limits a
 from __future__ import annotations
 
 import asyncio
+import functools
 import queue
 import threading
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Run:
         self._engine = engine
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._finished = threading.Event()
-        self._wake: Callable[[], None] | None = None
+        self._wake: Callable[[], object] | None = None
         self._task: asyncio.Task[Outcome] | None = None
         self._is_cancelled = False
         self._future: Future[Outcome] = engine.submit(self._work(work))
@@ -88,7 +89,7 @@ class Run:
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Events as they come, on the caller's own loop."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
-        self._wake = lambda: loop.call_soon_threadsafe(woken.set)
+        self._wake = functools.partial(loop.call_soon_threadsafe, woken.set)
         try:
             while not self.is_finished:
                 for event in self._drain():
@@ -121,7 +122,9 @@ class Run:
 
     def _wait(self, wait_s: float) -> None:
         if self._engine.is_here:
-            raise SessionBusyError("A conversation was asked from inside an answer.", hint="await the async form")
+            raise SessionBusyError(
+                "A conversation was asked from inside an answer.", hint="await the async form"
+            )
         self._finished.wait(wait_s)
 
     def _emit(self, event: Event) -> None:

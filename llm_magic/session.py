@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from .backends.base import Backend, BackendInfo, Request, Timeouts
-from .backends.registry import Registry
+from .backends.registry import Choice, Registry
 from .config import SETTINGS, Config, Value, checked_parameter
 from .content import Message
 from .slots import CellKey, Conversation, Slot, context_messages
@@ -189,7 +189,9 @@ class Session:
             if conversation.name == name:
                 return conversation
         names = [c.name for c in self.conversations]
-        hint = did_you_mean(name, names, otherwise=f"%chat new {name} begins it; %chat list shows what there is")
+        hint = did_you_mean(
+            name, names, otherwise=f"%chat new {name} begins it; %chat list shows what there is"
+        )
         raise ConfigurationError(f"There is no conversation {name!r}.", hint=hint)
 
     def adopt(self, conversation: Conversation) -> None:
@@ -198,7 +200,9 @@ class Session:
             taken = {c.name for c in self.conversations}
             wanted = conversation.name or "loaded"
             conversation.name = next(
-                name for number in range(1, len(taken) + 2) if (name := wanted if number == 1 else f"{wanted}-{number}") not in taken
+                name
+                for number in range(1, len(taken) + 2)
+                if (name := wanted if number == 1 else f"{wanted}-{number}") not in taken
             )
             self.conversations.append(conversation)
             self.current = conversation
@@ -259,13 +263,15 @@ class Session:
         """The models the current backend offers."""
         return await self.resolve(self.look_up(self.current)).backend.models()
 
-    def look_up(self, conversation: Conversation, cell: Mapping[str, Any] | None = None) -> Callable[[str], Value]:
+    def look_up(
+        self, conversation: Conversation, cell: Mapping[str, Any] | None = None
+    ) -> Callable[[str], Value]:
         """A function that finds a setting's value and origin for an ask in a conversation."""
         own = {**conversation.settings, "model": conversation.model, "system": conversation.system}
         layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (("cell", cell or {}), ("conversation", own))
         return lambda name: self.config.look_up(name, *layers)
 
-    def resolve(self, look_up: Callable[[str], Value]) -> Any:
+    def resolve(self, look_up: Callable[[str], Value]) -> Choice:
         """Backend and model for these settings; see :meth:`Registry.resolve`."""
         return self.registry.resolve(look_up)
 
@@ -278,7 +284,9 @@ class Session:
         for conversation in self._live():
             if conversation.name == name:
                 taken = {c.name for c in self.conversations}
-                conversation.name = next(n for k in range(1, len(taken) + 2) if (n := f"{name}~{k}") not in taken)
+                conversation.name = next(
+                    n for k in range(1, len(taken) + 2) if (n := f"{name}~{k}") not in taken
+                )
                 conversation.is_archived = True
 
     def _peek_key(self, cell: Cell | None) -> CellKey | None:
@@ -306,12 +314,16 @@ class Session:
 
     def _plan(self, ask: Ask, conversation: Conversation, slot: Slot | None) -> Plan:
         if not any(message.parts for message in ask.prompt):
-            raise ConfigurationError("The prompt is empty.", hint="write the question below %%chat, or after %llm")
+            raise ConfigurationError(
+                "The prompt is empty.", hint="write the question below %%chat, or after %llm"
+            )
         look_up = self.look_up(conversation, ask.settings)
         if ask.backend is not None:
             model = look_up("model").value
             if not model:
-                raise ConfigurationError("model is required with a backend of your own.", hint="name it with -m")
+                raise ConfigurationError(
+                    "model is required with a backend of your own.", hint="name it with -m"
+                )
             backend = ask.backend
         else:
             choice = self.resolve(look_up)
@@ -347,7 +359,13 @@ class Session:
             notices=self._notices(ask, conversation, slot),
         )
         return Plan(
-            ask=ask, conversation=conversation, slot=slot, backend=backend, info=info, request=request, base=base
+            ask=ask,
+            conversation=conversation,
+            slot=slot,
+            backend=backend,
+            info=info,
+            request=request,
+            base=base,
         )
 
     def _notices(self, ask: Ask, conversation: Conversation, slot: Slot | None) -> tuple[str, ...]:
@@ -398,7 +416,9 @@ class Session:
         except LLMMagicError as exc:
             error = exc
         except Exception as exc:  # noqa: BLE001  # a backend that breaks its promise must not lose the turn; shown below
-            error = BackendError(f"The backend {plan.info.name!r} failed: {type(exc).__name__}: {exc}", is_billable=True)
+            error = BackendError(
+                f"The backend {plan.info.name!r} failed: {type(exc).__name__}: {exc}", is_billable=True
+            )
             error.__cause__ = exc
         return self._keep(plan, builder, status=status, error=error)
 

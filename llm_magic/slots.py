@@ -14,6 +14,7 @@ from .content import Message, message
 from .errors import ConfigurationError
 from .turns import Turn, new_id
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellKey:
     """Which ask of which cell a slot belongs to.
@@ -184,7 +185,9 @@ class Conversation:
         self._future.clear()
 
 
-def context_messages(system: str | None, seen: tuple[Turn, ...], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+def context_messages(
+    system: str | None, seen: tuple[Turn, ...], prompt: tuple[Message, ...]
+) -> tuple[Message, ...]:
     """What is sent: the system prompt (if any), the turns seen, the prompt."""
     head = (message("system", system),) if system else ()
     return (*head, *(item for turn in seen for item in turn.messages()), *prompt)

@@ -82,7 +82,7 @@ class Turn:
     logprobs: tuple[Mapping[str, Any], ...] | None = None
     finish_reason: str | None = None
     error: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
     backend: str = ""
     requested_model: str = ""
@@ -228,7 +228,8 @@ class TurnBuilder:
             reasoning="".join(self._reasoning),
             refusal=refusal,
             tool_calls=tuple(
-                ToolCall(id=call[0], name=call[1], arguments=call[2]) for _, call in sorted(self._calls.items())
+                ToolCall(id=call[0], name=call[1], arguments=call[2])
+                for _, call in sorted(self._calls.items())
             ),
             logprobs=tuple(self._logprobs) if self._logprobs else None,
             finish_reason=done.finish_reason if done else None,

@@ -93,7 +93,9 @@ class Asker:
             return runs[0]
 
         try:
-            outcome = watch(start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer))
+            outcome = watch(
+                start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer)
+            )
         finally:
             # An interrupt leaves by an exception, and the partial answer is wanted all the same.
             if runs and runs[0].is_finished:
@@ -195,7 +197,13 @@ def plan_bundle(plan: Plan) -> dict[str, str]:
     usage = Usage(input_tokens=counted.tokens, total_tokens=counted.tokens)
     cost = 0.0 if plan.info.is_local else catalog.cost_usd(usage, request.model, provider=plan.info.provider)
     sign = "~" if counted.is_estimate else ""
-    price = "price unknown" if cost is None else "free" if plan.info.is_local else f"{dollars(cost)} for the input"
+    price = (
+        "price unknown"
+        if cost is None
+        else "free"
+        if plan.info.is_local
+        else f"{dollars(cost)} for the input"
+    )
     lines = [
         "Nothing was sent. This would be:",
         f"model: {request.model} ({plan.info.name}, {plan.info.base_url})",
@@ -214,5 +222,3 @@ def _message_line(message: Message) -> str:
 
 def _progress(done: int, total: int) -> None:
     print(f"\rlocal model: {done / 1e6:.0f} of {total / 1e6:.0f} MB", end="", flush=True)
-
-

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @magics_class
-class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
+class LLMMagics(Magics):
     """Registered by ``%load_ext llm_magic``.
 
     Args:
@@ -31,6 +31,7 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
 
     def __init__(self, shell: InteractiveShell, get_session: Callable[[], Session]) -> None:
         super().__init__(shell)
+        self._user_shell = shell
         self._get_session = get_session
 
     @functools.cached_property
@@ -38,7 +39,7 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
         """What asks; its modules are imported by the first magic that is used."""
         from .asking import Asker
 
-        return Asker(self.shell, self._get_session())
+        return Asker(self._user_shell, self._get_session())
 
     @functools.cached_property
     def _commands(self) -> Commands:
@@ -47,8 +48,8 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
         return Commands(self.asker)
 
     # IPython would otherwise fill in $names and {expressions} itself: the prompt is verbatim but for {{ }}.
-    @no_var_expand  # type: ignore[misc]  # IPython is untyped
-    @line_cell_magic  # type: ignore[misc]
+    @no_var_expand
+    @line_cell_magic
     def chat(self, line: str, cell: str | None = None) -> Any:
         """Ask a turn of the conversation (%%chat), or look at it and manage it (%chat). %chat help lists all."""
         if cell is None:
@@ -56,8 +57,8 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
         self.asker.ask(options.parse("chat", line, cell), is_kept=True, is_status=False)
         return None
 
-    @no_var_expand  # type: ignore[misc]
-    @line_cell_magic  # type: ignore[misc]
+    @no_var_expand
+    @line_cell_magic
     def llm(self, line: str, cell: str | None = None) -> Reply | None:
         """Ask an aside: it sees the conversation and is not added to it. %chat help lists the options."""
         reply = self.asker.ask(options.parse("llm", line, cell), is_kept=False, is_status=cell is None)
@@ -68,6 +69,6 @@ class LLMMagics(Magics):  # type: ignore[misc]  # IPython is untyped
 
         IPython's own way would also take the reply from ``x = %llm …;``, where a semicolon may well end the prompt.
         """
-        history = self.shell.history_manager.input_hist_raw
-        last = history[-1].rstrip().rpartition("\n")[2] if history else ""
+        history = self._user_shell.history_manager
+        last = history.input_hist_raw[-1].rstrip().rpartition("\n")[2] if history is not None else ""
         return line.rstrip().endswith(";") and last.lstrip().startswith("%llm")

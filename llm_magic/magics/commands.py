@@ -163,7 +163,11 @@ class Commands:
             self._say("the local model is stopped; the next ask starts it again")
         else:
             path = weights.installed()
-            self._say(f"weights: {path}" if path else "weights: not on this machine; %chat local download gets them once, 98 MB")
+            self._say(
+                f"weights: {path}"
+                if path
+                else "weights: not on this machine; %chat local download gets them once, 98 MB"
+            )
 
     def _help(self, argument: str | None) -> None:
         self._say(help_text(argument))
@@ -177,5 +181,3 @@ def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1]
     return text
-
-

@@ -88,7 +88,12 @@ class Extension:
     def _known_models(self) -> list[str]:
         from .. import catalog
 
-        asked = {turn.requested_model for c in self.session.conversations for slot in c.slots for turn in slot.versions}
+        asked = {
+            turn.requested_model
+            for c in self.session.conversations
+            for slot in c.slots
+            for turn in slot.versions
+        }
         return sorted(asked | {catalog.DEFAULT_MODEL, catalog.LOCAL_MODEL})
 
 

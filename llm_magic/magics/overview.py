@@ -10,6 +10,8 @@ from ..content import TextPart
 from ..slots import context_messages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from ..slots import Conversation, Slot
@@ -39,7 +41,11 @@ def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]
     if latest is None:
         return ["being answered"]
     if latest.status != "complete":
-        found.append(latest.status if latest.id == slot.current_id or slot.current is None else f"last try {latest.status}")
+        found.append(
+            latest.status
+            if latest.id == slot.current_id or slot.current is None
+            else f"last try {latest.status}"
+        )
     if conversation.is_stale(slot):
         found.append("stale")
     if slot.is_hidden:
@@ -88,8 +94,12 @@ def conversations_frame(session: Session) -> pd.DataFrame:
             "model": pd.Series([c.model for c in rows], dtype="string"),
             "is_current": pd.Series([c is session.current for c in rows], dtype="boolean"),
             "is_archived": pd.Series([c.is_archived for c in rows], dtype="boolean"),
-            "input_tokens": pd.Series([sum(t.usage.input_tokens for t in each) for each in turns], dtype="Int64"),
-            "output_tokens": pd.Series([sum(t.usage.output_tokens for t in each) for each in turns], dtype="Int64"),
+            "input_tokens": pd.Series(
+                [sum(t.usage.input_tokens for t in each) for each in turns], dtype="Int64"
+            ),
+            "output_tokens": pd.Series(
+                [sum(t.usage.output_tokens for t in each) for each in turns], dtype="Int64"
+            ),
             "cost_usd": pd.Series(costs, dtype="Float64"),
         }
     )
@@ -148,7 +158,11 @@ def _sum_known(costs: list[float | None]) -> float | None:
 
 def _model(session: Session) -> str:
     choice = session.resolve(session.look_up(session.current))
-    return f"{choice.model} (local model on this machine)" if choice.backend.name == "local" else str(choice.model)
+    return (
+        f"{choice.model} (local model on this machine)"
+        if choice.backend.name == "local"
+        else str(choice.model)
+    )
 
 
 def _line(slot: Slot) -> str:
@@ -163,7 +177,7 @@ def _tokens(slot: Slot) -> str:
     return f"{'~' if turn.usage.is_estimate else ''}{turn.usage.input_tokens} → {turn.usage.output_tokens}"
 
 
-def _plain(head: str, rows: list[tuple[str, ...]], foot: str) -> str:
+def _plain(head: str, rows: Sequence[tuple[str, ...]], foot: str) -> str:
     width = max((len(row[1]) for row in rows), default=0)
     lines = [
         f"{number:>3}  {line:<{width}}  {used}{'  (' + marked + ')' if marked else ''}".rstrip()
@@ -172,7 +186,7 @@ def _plain(head: str, rows: list[tuple[str, ...]], foot: str) -> str:
     return rendering.plain_text("\n".join([head, *lines, foot]))
 
 
-def _html(head: str, rows: list[tuple[str, ...]], foot: str) -> str:
+def _html(head: str, rows: Sequence[tuple[str, ...]], foot: str) -> str:
     from html import escape
 
     cells = "".join(

@@ -19,7 +19,7 @@ def make_traits(settings: dict[str, Any], **arguments: Any) -> Configurable:
     """
     from traitlets.config import Configurable as Base
 
-    class LLMMagic(Base):  # type: ignore[misc]  # traitlets is untyped
+    class LLMMagic(Base):
         """Settings of llm_magic; see %chat config for values and origins."""
 
         def _write(self, change: Any) -> None:

@@ -39,7 +39,7 @@ class Display:
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython's is
         else:
             self._handle.update(bundle, raw=True)
 
@@ -54,7 +54,9 @@ class StaticView:
         is_live: False displays once, at the end (where nobody watches).
     """
 
-    def __init__(self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True) -> None:
+    def __init__(
+        self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True
+    ) -> None:
         self._waiting = waiting
         self._form = form
         self._has_footer = has_footer
@@ -119,7 +121,9 @@ class StaticView:
         else:
             pieces.append(rendering.notice_html(f"{self._waiting} …"))
         # The plain text is for the end: sent with every update it would double the traffic, and who shows HTML ignores it.
-        self._display.show({"text/html": rendering.answer_html("".join(pieces)), "text/plain": f"({self._waiting} …)"})
+        self._display.show(
+            {"text/html": rendering.answer_html("".join(pieces)), "text/plain": f"({self._waiting} …)"}
+        )
 
 
 class StaticStatus:

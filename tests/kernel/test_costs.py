@@ -21,6 +21,23 @@ pytestmark = pytest.mark.kernel
 ANSWERS = Path(__file__).resolve().parents[1] / "fixtures" / "answers"
 
 
+class _Recorder(static.Display):
+    """Takes what would be displayed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+
+    @property
+    def is_shown(self) -> bool:
+        """Something has been displayed."""
+        return bool(self.sent)
+
+    def show(self, bundle: dict[str, str]) -> None:
+        """Take a bundle."""
+        self.sent.append(json.dumps(bundle))
+
+
 def check(measure: Measure) -> None:
     """The ratio keeps its limit."""
     assert measure.ratio <= measure.limit, str(measure)
@@ -52,11 +69,10 @@ def test_saved_answers_are_small() -> None:
 def test_a_slow_answer_sends_twelve_times_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that takes 100 s sends no more than a fast one: the clock is all that is replaced."""
     clock = {"now": 0.0}
-    sent: list[str] = []
-    monkeypatch.setattr(static.time, "monotonic", lambda: clock["now"])
-    monkeypatch.setattr(static.Display, "show", lambda self, bundle: (setattr(self, "_handle", self), sent.append(json.dumps(bundle))))
+    monkeypatch.setattr("time.monotonic", lambda: clock["now"])
     pieces = words(10_000)
     view = static.StaticView(waiting="asking")
+    view._display = display = _Recorder()
     builder = TurnBuilder(Turn(id="0", prompt=(), requested_model="m"))
     for piece in pieces:
         clock["now"] += 0.01
@@ -68,6 +84,6 @@ def test_a_slow_answer_sends_twelve_times_its_bytes(monkeypatch: pytest.MonkeyPa
     view.end(builder.build())
 
     answer = "".join(pieces)
-    assert json.loads(sent[-1])["text/plain"].startswith(answer[:1000])
+    assert json.loads(display.sent[-1])["text/plain"].startswith(answer[:1000])
     # Each message has an envelope of about 700 bytes beside what is shown.
-    assert sum(len(bundle) + 700 for bundle in sent) <= 12 * len(answer)
+    assert sum(len(bundle) + 700 for bundle in display.sent) <= 12 * len(answer)

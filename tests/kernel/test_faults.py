@@ -169,7 +169,11 @@ def test_missing_key_is_never_the_local_model(start_kernel: StartKernel) -> None
     """A model that is named without its key is an AuthenticationError that names the variable."""
     kernel = start_kernel()
     kernel.run("%load_ext llm_magic").checked()
-    for model, variable in (("gpt-5.4-mini", "OPENAI_API_KEY"), ("gemini-3-flash", "GEMINI_API_KEY"), ("claude-x", "ANTHROPIC_API_KEY")):
+    for model, variable in (
+        ("gpt-5.4-mini", "OPENAI_API_KEY"),
+        ("gemini-3-flash", "GEMINI_API_KEY"),
+        ("claude-x", "ANTHROPIC_API_KEY"),
+    ):
         ((name, text, _),) = kernel.run(f"%%chat -m {model}\nhello", cell_id="a").errors
         assert name == "AuthenticationError"
         assert variable in text
@@ -189,7 +193,10 @@ def test_picture_for_a_text_model_is_refused_with_advice(chat: Chat) -> None:
     [
         ("{{ missing }}", "No variable named 'missing'"),
         ("{{ 1 / 0 }}", "division by zero"),
-        ("{{ __import__('PIL.Image').Image.open(__import__('io').BytesIO(b'nothing')) }}", "cannot identify image"),
+        (
+            "{{ __import__('PIL.Image').Image.open(__import__('io').BytesIO(b'nothing')) }}",
+            "cannot identify image",
+        ),
         ("{{ b'\\x89PNG broken' }}", "image"),
     ],
 )
@@ -203,7 +210,9 @@ def test_failing_expression_sends_nothing(chat: Chat, body: str, says: str) -> N
     assert len(chat.server.requests) == before
 
 
-@pytest.mark.parametrize("expression", ["'x' * 10_000_000", "'{' * 100_000 + '}}' * 1000", "'\\x00\\x1b[31m\\ud800 binary'"])
+@pytest.mark.parametrize(
+    "expression", ["'x' * 10_000_000", "'{' * 100_000 + '}}' * 1000", "'\\x00\\x1b[31m\\ud800 binary'"]
+)
 def test_strange_prompts_arrive(chat: Chat, expression: str) -> None:
     """Ten megabytes, braces without end and binary text are sent as they are."""
     chat.begin()
@@ -236,7 +245,9 @@ c = %chat config
 seen += u.to_csv() + c.to_csv() + repr(backend.info())
 """
     outcome = chat.run(code, "a").checked()
-    logged = chat.run("logging.basicConfig(level=logging.WARNING, force=True)\nCANARY_FOUND = 'sk-canary' in seen", "b").checked()
+    logged = chat.run(
+        "logging.basicConfig(level=logging.WARNING, force=True)\nCANARY_FOUND = 'sk-canary' in seen", "b"
+    ).checked()
 
     assert chat.kernel.value("CANARY_FOUND") is False
     assert chat.kernel.value("len(stream.getvalue()) > 0")

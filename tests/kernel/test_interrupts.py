@@ -23,7 +23,9 @@ def interrupt_when(chat: Chat, code: str, *, arrived: int, times: int = 1) -> tu
     request_id = chat.kernel.submit(code, cell_id="asking")
     chat.server.wait_until(lambda: len(chat.server.requests) > number)
     if arrived:
-        chat.server.wait_until(lambda: len(chat.server.billed) > bills and chat.server.billed[-1].output_tokens >= arrived)
+        chat.server.wait_until(
+            lambda: len(chat.server.billed) > bills and chat.server.billed[-1].output_tokens >= arrived
+        )
     at = time.monotonic()
     for _ in range(times):
         chat.kernel.interrupt()
@@ -53,7 +55,9 @@ def test_interrupt_in_the_middle_keeps_the_partial(chat: Chat, times: int) -> No
     assert turns == 1
     if times == 1:
         assert "interrupted" in outcome.bundles[-1]["text/plain"]
-    row = chat.kernel.value("(lambda r: (r.status, r.is_estimate))(get_ipython()._llm_magic.session.ledger.rows[-1])")
+    row = chat.kernel.value(
+        "(lambda r: (r.status, r.is_estimate))(get_ipython()._llm_magic.session.ledger.rows[-1])"
+    )
     assert row == ("interrupted", True)
     chat.run("%%chat\nnext", "next").checked()
     assert chat.kernel.value("_reply.text") == "next"
@@ -94,7 +98,9 @@ def test_interrupt_keeps_queued_cells_from_running(chat: Chat) -> None:
     number = len(chat.server.requests)
     first = chat.kernel.submit("%%chat -m tokens-2000@100\ncount", cell_id="one")
     second = chat.kernel.submit("ran = True", cell_id="two")
-    chat.server.wait_until(lambda: len(chat.server.requests) > number and chat.server.billed[-1].output_tokens > 5)
+    chat.server.wait_until(
+        lambda: len(chat.server.requests) > number and chat.server.billed[-1].output_tokens > 5
+    )
 
     chat.kernel.interrupt()
 

@@ -108,7 +108,10 @@ def test_llm_cell_keeps_only_where_told(chat: Chat) -> None:
         ("%%chat -m echo the first line\nand the second", "the first line\nand the second"),
         ("get_ipython().run_cell_magic('chat', '', 'by hand')", "by hand"),
         ("%%chat\nkeeps; its semicolon;", "keeps; its semicolon;"),
-        ("%%chat\nkeeps {single} braces and $dollars and 'quotes'", "keeps {single} braces and $dollars and 'quotes'"),
+        (
+            "%%chat\nkeeps {single} braces and $dollars and 'quotes'",
+            "keeps {single} braces and $dollars and 'quotes'",
+        ),
         ("%%chat --raw\n{{ not evaluated }}", "{{ not evaluated }}"),
         ("import asyncio\nawait asyncio.sleep(0)\nx = %llm in an async cell", "in an async cell"),
     ],
@@ -162,7 +165,9 @@ def test_frames_and_pictures_are_sent_in_order(chat: Chat) -> None:
 
 def test_options_hold_for_their_cell_only(chat: Chat) -> None:
     """Parameters go on the wire under their names, for one cell."""
-    chat.run("%%chat --temperature 0.5 --max-tokens 7 --seed 3 --stop END -p top_p=0.9 -s 'Be brief'\nhi", "a").checked()
+    chat.run(
+        "%%chat --temperature 0.5 --max-tokens 7 --seed 3 --stop END -p top_p=0.9 -s 'Be brief'\nhi", "a"
+    ).checked()
     body = chat.server.requests[-1].body
     assert (body["temperature"], body["seed"], body["stop"], body["top_p"]) == (0.5, 3, ["END"], 0.9)
     assert body["max_tokens"] == 7
@@ -181,7 +186,9 @@ def test_conversations_are_begun_used_and_listed(chat: Chat) -> None:
     chat.run("%chat new birds", "n2").checked()
     chat.run("%%chat\nabout birds", "tb").checked()
     chat.run("%%chat\nabout trees again", "ta").checked()
-    table = chat.run("t = %chat list\n[(n, int(k)) for n, k in zip(t['name'], t['turns'])]", "c").checked().result
+    table = (
+        chat.run("t = %chat list\n[(n, int(k)) for n, k in zip(t['name'], t['turns'])]", "c").checked().result
+    )
     assert table is not None
     assert "('trees', 1)" in table["text/plain"]
     assert "('birds', 1)" in table["text/plain"]
@@ -189,7 +196,12 @@ def test_conversations_are_begun_used_and_listed(chat: Chat) -> None:
     chat.run("%chat new trees", "n1").checked()
     chat.run("%%chat\nabout trees anew", "ta").checked()
     assert roles(chat) == ["user"]
-    assert chat.kernel.value("[c.name for c in get_ipython()._llm_magic.session.conversations if c.is_archived][-1]") == "trees~1"
+    assert (
+        chat.kernel.value(
+            "[c.name for c in get_ipython()._llm_magic.session.conversations if c.is_archived][-1]"
+        )
+        == "trees~1"
+    )
     chat.run("%chat use birds", "d").checked()
     chat.run("%%chat\nmore birds", "e").checked()
     assert len(roles(chat)) == 3
@@ -218,7 +230,11 @@ def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     chat.run("%chat config temperature=0.1", "c").checked()
     chat.run("%%chat\nhi", "d").checked()
     body = chat.server.requests[-1].body
-    assert (body["model"], body["temperature"], body["messages"][0]["content"]) == ("other-model", 0.1, "Answer in French")
+    assert (body["model"], body["temperature"], body["messages"][0]["content"]) == (
+        "other-model",
+        0.1,
+        "Answer in French",
+    )
 
     shown = chat.run("t = %chat config\nt.to_string()", "e").checked().result
     assert shown is not None
@@ -264,7 +280,9 @@ def test_dry_run_sends_nothing(chat: Chat) -> None:
 def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
     """%unload_ext removes magics and hooks, %reload_ext brings them back, conversations stay."""
     kernel = start_kernel(environ={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
-    before = "sorted(get_ipython().magics_manager.magics['cell']), len(get_ipython().input_transformers_cleanup)"
+    before = (
+        "sorted(get_ipython().magics_manager.magics['cell']), len(get_ipython().input_transformers_cleanup)"
+    )
     clean = kernel.value(before)
     kernel.run("%load_ext llm_magic").checked()
     assert kernel.value(before) != clean
@@ -291,4 +309,9 @@ def test_asyncio_is_unpatched_after_a_chat(chat: Chat) -> None:
     chat.run("%%chat\nhi", "a").checked()
 
     assert chat.kernel.value("__import__('asyncio').run.__module__") == "asyncio.runners"
-    assert chat.kernel.value("'nest_asyncio2' in __import__('sys').modules and hasattr(__import__('asyncio'), '_nest_patched')") is False
+    assert (
+        chat.kernel.value(
+            "'nest_asyncio2' in __import__('sys').modules and hasattr(__import__('asyncio'), '_nest_patched')"
+        )
+        is False
+    )

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from llm_magic.content import message
-from llm_magic.ledger import Ledger, LedgerRow, dollars, row_from_turn, total_of
+from llm_magic.ledger import Ledger, LedgerRow, row_from_turn, total_of
+from llm_magic.reply import dollars
 from llm_magic.turns import Turn
 from llm_magic.counts import Usage
 
