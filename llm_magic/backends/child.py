@@ -51,8 +51,8 @@ _REASONS = (
     ("cannot allocate memory", "there is too little memory"),
     ("resource temporarily unavailable", "there is too little memory, or too many processes"),
     ("model is corrupted", "the file is cut off or damaged"),
-    ("failed to load model", "llama.cpp cannot read the file"),
-    ("model loading error", "llama.cpp cannot read the file"),
+    # llama.cpp's last lines may be lost when it gives up; the exception that follows is not.
+    ("failed to init server", "llama.cpp cannot load it"),
 )
 _KILLED = 9
 _live: weakref.WeakSet[ServerProcess] = weakref.WeakSet()

@@ -180,7 +180,13 @@ class LocalBackend:
         )
         _remove_old_logs()
         server = ServerProcess.start(settings, log_path=_log_path())
-        client = OpenAIBackend(base_url=f"{server.address}/v1", api_key=settings.api_key, name=self.name)
+        client = OpenAIBackend(
+            base_url=f"{server.address}/v1",
+            api_key=settings.api_key,
+            name=self.name,
+            # The server drops idle connections after some seconds: one that was kept may be gone when used.
+            headers={"Connection": "close"},
+        )
         return _Running(server=server, api_key=settings.api_key, client=client)
 
     def _file(self) -> Path:

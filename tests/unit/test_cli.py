@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -49,6 +51,16 @@ def command(*words: str, environ: Mapping[str, str] | None = None) -> subprocess
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
         start_new_session=True,
     )
+
+
+def running_with(mark: str) -> list[int]:
+    """Ids of the processes with this in their environment."""
+    found = []
+    for item in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
+            if mark.encode() in item.read_bytes():
+                found.append(int(item.parent.name))
+    return found
 
 
 def read_notebook(path: Path) -> Any:
@@ -215,17 +227,21 @@ def test_quickstart_that_fails_is_one_line(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.kernel
-@pytest.mark.skipif(os.name == "nt", reason="interrupts a process group the POSIX way")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_quickstart_can_be_interrupted() -> None:
     """Ctrl-C in mid-run: one line, status 130, no process left."""
+    mark = f"QUICKSTART_MARK={secrets.token_hex(8)}"
     environ = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_MODEL": "m", "LLM_MAGIC_MAX_RETRIES": "9"}
+    environ |= dict([mark.split("=")])
     with command("quickstart", environ=environ) as process:
         assert process.stdout is not None
         while "What is the capital of France" not in process.stdout.readline():
             assert process.poll() is None
+        assert len(running_with(mark)) >= 2  # the command and its kernel
         os.killpg(process.pid, signal.SIGINT)
         _, told = process.communicate(timeout=30)
 
     assert process.returncode == 130
     assert told.splitlines()[-1] == "llm-magic: interrupted"
     assert "Traceback" not in told
+    assert running_with(mark) == []
