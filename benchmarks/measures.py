@@ -87,18 +87,34 @@ def streaming(home: Path) -> list[Measure]:
         floor: list[float] = []
         sent = 0
         for number in range(3):
-            kernel.run(f"start = time.process_time(); peer({TOKENS!r}); spent = time.process_time() - start").checked()
+            kernel.run(
+                f"start = time.process_time(); peer({TOKENS!r}); spent = time.process_time() - start"
+            ).checked()
             floor.append(kernel.value("spent"))
             kernel.run("start = time.process_time()").checked()
-            outcome = kernel.run(f"%%chat -m {TOKENS} -c run-{number}\ngo", cell_id=f"ours-{number}").checked()
+            outcome = kernel.run(
+                f"%%chat -m {TOKENS} -c run-{number}\ngo", cell_id=f"ours-{number}"
+            ).checked()
             kernel.run("spent = time.process_time() - start").checked()
             ours.append(kernel.value("spent"))
             sent = outcome.iopub_bytes
         text = kernel.value("_reply.text")
         assert text == server.text_of(TOKENS), "the text is exactly what was sent"
     return [
-        Measure(name="10,000 tokens, kernel CPU against the client", ours=min(ours), floor=min(floor), unit="s", limit=0.5),
-        Measure(name="10,000 tokens, iopub bytes against the answer", ours=sent, floor=len(text.encode()), unit="bytes", limit=12),
+        Measure(
+            name="10,000 tokens, kernel CPU against the client",
+            ours=min(ours),
+            floor=min(floor),
+            unit="s",
+            limit=0.5,
+        ),
+        Measure(
+            name="10,000 tokens, iopub bytes against the answer",
+            ours=sent,
+            floor=len(text.encode()),
+            unit="bytes",
+            limit=12,
+        ),
     ]
 
 
@@ -109,7 +125,11 @@ def slow_streaming(home: Path, *, seconds: float = 100.0) -> Measure:
         outcome = kernel.run(f"%%chat -m {model}\ngo", cell_id="slow", timeout_s=seconds * 2 + 30).checked()
         size = len(kernel.value("_reply.text").encode())
     return Measure(
-        name=f"10,000 tokens over {seconds:g} s, iopub bytes", ours=outcome.iopub_bytes, floor=size, unit="bytes", limit=12
+        name=f"10,000 tokens over {seconds:g} s, iopub bytes",
+        ours=outcome.iopub_bytes,
+        floor=size,
+        unit="bytes",
+        limit=12,
     )
 
 
@@ -120,7 +140,9 @@ def interrupting(home: Path) -> Measure:
         kernel.run("%%chat -m tokens-10 --quiet\ngo", cell_id="warm").checked()
         ours = min(_idle_after(kernel, server, "%%chat -m tokens-10000@200\ngo") for _ in range(3))
         floor = min(_idle_after(kernel, server, "peer('tokens-10000@200')") for _ in range(3))
-    return Measure(name="interrupt to idle, against the client's loop", ours=ours, floor=floor, unit="s", limit=0.1)
+    return Measure(
+        name="interrupt to idle, against the client's loop", ours=ours, floor=floor, unit="s", limit=0.1
+    )
 
 
 def saving(answers: Mapping[str, str]) -> Measure:
@@ -128,9 +150,13 @@ def saving(answers: Mapping[str, str]) -> Measure:
     from llm_magic.reply import answer_bundle
     from llm_magic.turns import Turn
 
-    saved = sum(len(json.dumps(answer_bundle(Turn(id="0", prompt=(), text=text)))) for text in answers.values())
+    saved = sum(
+        len(json.dumps(answer_bundle(Turn(id="0", prompt=(), text=text)))) for text in answers.values()
+    )
     allowed = sum(4 * len(text.encode()) + 2000 for text in answers.values())
-    return Measure(name="saved output against 4 × the answer + 2 kB", ours=saved, floor=allowed, unit="bytes", limit=1)
+    return Measure(
+        name="saved output against 4 × the answer + 2 kB", ours=saved, floor=allowed, unit="bytes", limit=1
+    )
 
 
 def _kernel(home: Path, server: FakeServer) -> _LoadedKernel:
@@ -146,7 +172,9 @@ class _LoadedKernel(Kernel):
 
 
 def _cpu_of(code: str) -> float:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
     return float(done.stdout.strip().splitlines()[-1])
 
 

@@ -1,0 +1,55 @@
+"""The whole public API, used as its types allow: checked by mypy, not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import llm_magic
+from llm_magic import Conversation, LocalBackend, OpenAIBackend, Reply
+from llm_magic.testing import ScriptedBackend, check_backend, says
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def conversations() -> None:
+    """From Python."""
+    chat = Conversation(system="Be brief.", model="m", backend=OpenAIBackend(api_key="k"))
+    reply: Reply = chat.ask("text", object(), temperature=0.5, keep=False)
+    text: str = reply.text
+    tokens: int = reply.usage.output_tokens
+    cost: float | None = reply.cost_usd
+    reason: str | None = reply.finish_reason
+    data: Any = reply.data
+    again: Reply = chat.retry(1)
+    copy: Conversation = chat.fork(at=1)
+    undone: bool = copy.undo()
+    frame: pd.DataFrame = chat.to_frame()
+    same: Conversation = Conversation.from_frame(frame)
+    line: str = Conversation.from_dict(same.to_dict()).to_jsonl() + chat.to_markdown()
+    for event in Conversation.from_jsonl(line).stream("go"):
+        print(event, text, tokens, cost, reason, data, again, undone)
+
+
+async def awaited() -> None:
+    """On a loop."""
+    chat = Conversation(backend=ScriptedBackend([says("hello")]), model="m")
+    reply: Reply = await chat.aask("a")
+    async for event in chat.astream("b"):
+        print(event, reply)
+    await check_backend(LocalBackend, model="local")
+
+
+def module() -> None:
+    """Module level."""
+    current: Conversation = llm_magic.conversation()
+    reply: Reply = llm_magic.ask("a")
+    table: pd.DataFrame = llm_magic.usage()
+    offered: pd.DataFrame = llm_magic.models("gpt")
+    llm_magic.register_content(dict, lambda value: str(value))
+    llm_magic.register_backend("mine", ScriptedBackend)
+    llm_magic.allow_nested()
+    try:
+        print(current, reply, table, offered)
+    except llm_magic.LLMMagicError as exc:
+        print(exc.message, exc.hint)

@@ -1,0 +1,91 @@
+"""Replies and what is kept of an answer: the forms, remarks, footer, and that nothing of it is trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llm_magic.content import ToolCall
+from llm_magic.counts import Usage
+from llm_magic.errors import ContentError
+from llm_magic.reply import Reply, answer_bundle, fenced, footer, parse_json, remarks
+from llm_magic.turns import Turn
+
+HOSTILE = "<script>alert(1)</script> \x1b]0;title\x07 ![x](https://evil.example/p.png)"
+
+
+def turn(**fields: Any) -> Turn:
+    """A whole answer."""
+    return Turn(**{"id": "0", "prompt": (), "requested_model": "m", "finish_reason": "stop", **fields})
+
+
+def test_bundle_is_safe_html_and_plain_text_alone() -> None:
+    """No Markdown, no script, no address to fetch, no terminal control."""
+    bundle = answer_bundle(turn(text=HOSTILE, reasoning=HOSTILE, refusal=HOSTILE, notices=(HOSTILE,)))
+
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert "<script" not in bundle["text/html"]
+    assert "<img" not in bundle["text/html"]
+    assert "\x1b" not in bundle["text/plain"] + bundle["text/html"]
+
+
+def test_reply_gives_its_turn() -> None:
+    """str is the text; the rest is the turn's."""
+    usage = Usage(input_tokens=3, output_tokens=2, total_tokens=5)
+    reply = Reply(turn=turn(text="Paris.", usage=usage, model="m-2026", cost_usd=0.5, request_id="r", ttft_s=0.1))
+
+    assert str(reply) == reply.text == "Paris."
+    assert (reply.model, reply.usage, reply.cost_usd, reply.request_id, reply.ttft_s) == ("m-2026", usage, 0.5, "r", 0.1)
+    assert repr(reply) == "Paris."
+    assert [part.text for part in reply.parts if hasattr(part, "text")] == ["Paris."]
+    assert "3 → 2 tokens · $0.50" in reply._repr_mimebundle_()["text/html"]
+
+
+@pytest.mark.parametrize("text", ['{"a": [1]}', 'Here:\n```json\n{"a": [1]}\n```\nDone.', ' {"a": [1]} '])
+def test_json_is_found_whole_or_in_its_fence(text: str) -> None:
+    """An answer that is JSON, or holds it in a fence, gives data."""
+    assert Reply(turn=turn(text=text)).data == {"a": [1]}
+    assert '"a"' in answer_bundle(turn(text=text), form="json")["text/plain"]
+
+
+def test_text_that_is_not_json_says_so_only_when_asked() -> None:
+    """It is shown as it came, and .data raises one line."""
+    bundle = answer_bundle(turn(text="no json"), form="json", has_footer=False)
+
+    assert bundle["text/plain"] == "no json"
+    with pytest.raises(ContentError, match="not JSON"):
+        parse_json("no json")
+
+
+def test_code_is_what_stands_in_fences() -> None:
+    """Blocks in order; an answer without a fence is all code."""
+    text = "Do:\n```python\nx = 1\n```\nthen\n~~~\ny\n~~~\n"
+    assert fenced(text) == [("python", "x = 1\n"), ("", "y\n")]
+    assert answer_bundle(turn(text=text), form="code", has_footer=False)["text/plain"] == "x = 1\n\ny\n"
+    assert answer_bundle(turn(text="z = 2"), form="code", has_footer=False)["text/plain"] == "z = 2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"status": "interrupted", "text": "half"}, "interrupted: what had arrived is kept"),
+        ({"status": "truncated", "text": "half"}, "truncated: what had arrived is kept"),
+        ({"status": "failed", "error": "refused"}, "failed: refused"),
+        ({"text": "x", "finish_reason": "length"}, "cut off: the limit of tokens was reached"),
+        ({"text": "x", "finish_reason": "content_filter"}, "cut off by the provider's content filter"),
+        ({}, "(empty reply)"),
+        ({"tool_calls": (ToolCall(id="1", name="add", arguments="{}"),)}, "the model asked to call add; nothing was called"),
+    ],
+)
+def test_remarks_say_how_it_ended(fields: dict[str, Any], says: str) -> None:
+    """Every end but a good one is said."""
+    assert remarks(turn(**fields)) == [says]
+
+
+def test_footer_marks_estimates_and_the_local_model() -> None:
+    """~ before estimated tokens, no price where none is known, and a local answer is labelled."""
+    usage = Usage(input_tokens=3, output_tokens=2, total_tokens=5, is_estimate=True)
+
+    assert footer(turn(usage=usage)) == "m · ~3 → ~2 tokens"
+    assert footer(turn(backend="local")) == "m (local model on this machine)"

@@ -1,0 +1,177 @@
+"""The views: what is written to a terminal, what is displayed in a notebook, how often, and what is left of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llm_magic.events import Completed, Event, Notice, ReasoningDelta, Retrying, TextDelta
+from llm_magic.turns import Status, Turn, TurnBuilder
+from llm_magic.views.plain import PlainView, TerminalStatus
+from llm_magic.views.static import Display, StaticStatus, StaticView
+
+if TYPE_CHECKING:
+    from llm_magic.watch import View
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The views' clock."""
+    made = Clock()
+    monkeypatch.setattr("time.monotonic", made)
+    return made
+
+
+class Recorder(Display):
+    """Takes what would be displayed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[dict[str, str]] = []
+
+    @property
+    def is_shown(self) -> bool:
+        return bool(self.shown)
+
+    def show(self, bundle: dict[str, str]) -> None:
+        self.shown.append(bundle)
+
+
+def ended(*events: Event, status: Status | None = None) -> Turn:
+    """The turn these events make."""
+    builder = TurnBuilder(Turn(id="0", prompt=(), requested_model="m"))
+    for event in events:
+        builder.add(event)
+    return builder.build(status=status)
+
+
+def play(view: View, *events: Event, status: Status | None = None) -> None:
+    """Draw events and their end."""
+    for event in events:
+        view.add(event)
+        view.tick()
+    view.end(ended(*events, status=status))
+
+
+DONE = Completed(finish_reason="stop", model="m")
+
+
+def test_plain_view_streams_safely(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text is written as it comes, escape sequences cut in two included, with remarks and footer at the end."""
+    play(PlainView(), TextDelta(text="red \x1b[3"), TextDelta(text="1mtext\x1b[0m \u202e"), DONE)
+
+    assert capsys.readouterr().out == "red text <U+202E>\n[m]\n"
+
+
+def test_plain_view_tells_thinking_and_retries_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Reasoning is a word, a retry a line."""
+    retry = Retrying(attempt=1, max_retries=2, wait_s=1.5, reason="rate limited")
+    play(PlainView(has_footer=False), retry, ReasoningDelta(text="hm"), ReasoningDelta(text="hm"), TextDelta(text="so"), DONE)
+
+    assert capsys.readouterr().out == "[rate limited, retry 1/2 in 1.5 s]\n[thinking]\nso\n"
+
+
+def test_plain_view_shows_json_when_it_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A form that needs the whole answer waits for it."""
+    play(PlainView(form="json", has_footer=False), TextDelta(text='{"a"'), TextDelta(text=": 1}"), DONE)
+
+    assert capsys.readouterr().out == '{\n  "a": 1\n}\n'
+
+
+def test_failed_ask_leaves_nothing_but_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error is the one line: no view adds another."""
+    play(PlainView(), status="failed")
+    view = StaticView(waiting="asking m")
+    view._display = display = Recorder()
+    play(view, status="failed")
+
+    assert capsys.readouterr().out == ""
+    assert display.shown == []
+
+
+def test_static_view_updates_when_half_has_been_added(clock: Clock) -> None:
+    """At most twice a second, only after growth by half, and the final state always."""
+    view = StaticView(waiting="asking m")
+    view._display = display = Recorder()
+    sizes = []
+    for _ in range(1000):
+        clock.now += 0.01
+        view.add(TextDelta(text="word "))
+        before = len(display.shown)
+        view.tick()
+        if len(display.shown) > before:
+            sizes.append((clock.now, view._size))
+    play(view, DONE)
+
+    for (earlier, small), (later, large) in zip(sizes, sizes[1:], strict=False):
+        assert later - earlier >= 0.49
+        assert large >= 1.5 * small
+    assert 3 < len(sizes) < 20
+    assert "text/html" in display.shown[-1]
+
+
+def test_static_view_waits_before_it_says_so(clock: Clock) -> None:
+    """A quick answer shows no waiting line; a slow one does, with retries and notices."""
+    view = StaticView(waiting="asking m")
+    view._display = display = Recorder()
+    view.tick()
+    assert display.shown == []
+    clock.now += 0.6
+    view.tick()
+    view.tick()
+    assert [bundle["text/plain"] for bundle in display.shown] == ["(asking m …)"]
+    clock.now += 0.6
+    view.add(Retrying(attempt=1, max_retries=2, wait_s=1.5, reason="rate limited"))
+    view.add(Notice(text="the local model was <b>restarted</b>"))
+    view.tick()
+    assert "rate limited, retry 1/2" in display.shown[-1]["text/html"]
+    assert "<b>" not in display.shown[-1]["text/html"]
+
+
+def test_final_view_displays_once(clock: Clock) -> None:
+    """Where nobody watches there is one display, at the end."""
+    view = StaticView(waiting="asking m", is_live=False)
+    view._display = display = Recorder()
+    clock.now += 5
+    play(view, TextDelta(text="a"), TextDelta(text="b"), DONE)
+
+    assert len(display.shown) == 1
+
+
+def test_status_line_is_emptied(clock: Clock) -> None:
+    """The line of an aside is gone when it is answered; asides of one cell share it."""
+    display = Recorder()
+    for _ in range(2):
+        status = StaticStatus("asking m", display)
+        status.tick()
+        clock.now += 0.6
+        status.tick()
+        status.end(ended(DONE))
+
+    assert [bundle["text/plain"] for bundle in display.shown] == ["(asking m …)", "", "(asking m …)", ""]
+
+
+def test_terminal_status_is_for_people(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    """Nothing is written where stderr is no terminal; where it is, the line is taken away again."""
+    status = TerminalStatus("asking m")
+    clock.now += 1
+    status.tick()
+    assert capsys.readouterr().err == ""
+
+    watched = TerminalStatus("asking \x1b[31mm")
+    watched._is_watched = True
+    clock.now += 1
+    watched.tick()
+    watched.end(ended(DONE))
+    assert capsys.readouterr().err == "\rasking m\r        \r"
