@@ -1,22 +1,20 @@
-"""Model text → safe HTML and safe plain text. What comes in is hostile; what goes out runs, loads and restyles nothing.
+"""Hostile text to safe HTML and safe plain text.
 
-The only place where text of a model becomes HTML. markdown-it-py, Pygments and nh3 are loaded by the first rendering.
+Comes in: what a model wrote. Goes out: HTML in which nothing runs, loads or restyles, and text that a terminal only shows.
+The parser, the cleaner and the highlighter are imported by the first rendering, not with this package.
 """
 
 from __future__ import annotations
 
-from .html import (
-    answer_html,
-    code_html,
-    footer_html,
-    markdown_html,
-    notice_html,
-    preformatted_html,
-    reasoning_html,
-)
+from .highlight import code_html
+from .incremental import Frame, IncrementalRenderer
+from .markdown import markdown_html
+from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
 from .plain import PlainStream, plain_text
 
 __all__ = [
+    "Frame",
+    "IncrementalRenderer",
     "PlainStream",
     "answer_html",
     "code_html",

@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 2_000
 MAX_DEPTH = 16
+MAX_NEGATIVE_SPACES = 12
 
 # The name of a macro as MathJax reads it: its pattern ignores case by Unicode's rules, and so must ours.
 _MACRO = re.compile(r"\\((?i:[a-z]+)\*?|.)?", re.DOTALL)
+_SYMBOL = re.compile(r"\\[^A-Za-z]")
 _ENVIRONMENT = re.compile(r"\s*\{([A-Za-z]+\*?)\}")
 _COLUMNS = re.compile(r"\s*(?:\[[tbc]\]\s*)?\{[lcr|: ]{1,40}\}")
-_LENGTH = re.compile(r"\s*\[(?!\s*\d{0,2}(?:\.\d{1,3})?\s*(?:pt|px|mm)\s*\]|\s*\d?(?:\.\d{1,3})?\s*(?:em|ex)\s*\])")
+# A line may be set off by a small length: a large or a negative one would cover the page.
+_LENGTH = re.compile(r"\s*\*?\s*\[(?!\s*(?:\d{1,2}\s*(?:pt|px|mm)|\d?(?:\.\d{1,3})?\s*(?:em|ex))\s*\])")
 _FORBIDDEN = re.compile(r"[%#\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
-# A dollar opens before a character that is no space, and closes after one, not before a digit: "$5 and $10" is money.
-_DOLLAR = re.compile(r"\$(?![\s$])((?:\\.|[^\\$`\n]|\n(?!\s*\n)){1,1000}?)(?<!\s)\$(?!\d)", re.DOTALL)
+# A dollar opens before a character that is no space and closes after one, not before a digit: "$5 and $10" is money.
+_DOLLAR = re.compile(r"\$(?![\s$])((?:\\.|[^\\$`]){1,1000}?)(?<!\s)\$(?!\d)", re.DOTALL)
 _DOLLARS = re.compile(r"\$\$((?:\\.|[^\\$`]){1,2000}?)\$\$", re.DOTALL)
-_AMOUNT = re.compile(r"\d[\d.,]*\s*(?:[kKmMbB%]|million|billion)?(?:\s*[-–/,.;:()]?\s*(?:[A-Za-z]{2,}.*)?)?", re.DOTALL)
+_AMOUNT = re.compile(r"\d[\d.,]*\s*[kKmMbB%]?(?:\s+|\s*[-–/,;:()]\s*)[A-Za-z]{2}")
 
 _CLOSERS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
 
@@ -46,7 +49,9 @@ def add_formulas(parser: MarkdownIt) -> None:
     """Teach a parser formulas."""
     parser.inline.ruler.before("escape", "bracket_formula", _bracket_formula)
     parser.inline.ruler.before("escape", "dollar_formula", _dollar_formula)
-    parser.block.ruler.before("fence", "formula_block", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    parser.block.ruler.before(
+        "fence", "formula_block", _formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
     # The renderer keeps its rules in a plain mapping; add_render_rule binds functions as methods, which these are not.
     rules: Any = parser.renderer
     rules.rules["formula"] = _render_formula
@@ -59,7 +64,10 @@ def is_typeset(tex: str) -> bool:
     >>> is_typeset(r"\frac{a}{b} \le \sqrt{2}"), is_typeset(r"\href{javascript:alert(1)}{a}")
     (True, False)
     """
-    if len(tex) > MAX_CHARACTERS or _FORBIDDEN.search(tex.replace("\\%", "").replace("\\#", "")) or not _is_shallow(tex):
+    if len(tex) > MAX_CHARACTERS or tex.count("\\!") > MAX_NEGATIVE_SPACES:
+        return False
+    bare = _SYMBOL.sub("", tex)
+    if _FORBIDDEN.search(bare) or not _is_shallow(bare):
         return False
     return all(_is_known(found, tex) for found in _MACRO.finditer(tex))
 
@@ -81,16 +89,17 @@ def _is_known(found: re.Match[str], tex: str) -> bool:
         environment = _ENVIRONMENT.match(tex, found.end())
         if bare != name or environment is None or environment[1] not in ENVIRONMENTS:
             return False
-        return bare == "end" or environment[1] != "array" or _COLUMNS.match(tex, environment.end()) is not None
+        return (
+            bare == "end" or environment[1] != "array" or _COLUMNS.match(tex, environment.end()) is not None
+        )
     if name == "\\":
-        # A line may be set off by a small length: a large or negative one would cover the page.
         return _LENGTH.match(tex, found.end()) is None
     return bare in MACROS or name in SYMBOLS
 
 
 def _is_shallow(tex: str) -> bool:
     depth = 0
-    for char in re.sub(r"\\.", "", tex, flags=re.DOTALL):
+    for char in tex:
         depth += (char == "{") - (char == "}")
         if not 0 <= depth <= MAX_DEPTH:
             return False
@@ -117,7 +126,7 @@ def _dollar_formula(state: StateInline, silent: bool) -> bool:  # noqa: FBT001  
         return False
     is_display = source.startswith("$$", start)
     found = (_DOLLARS if is_display else _DOLLAR).match(source, start, state.posMax)
-    if found is None or not found[1].strip() or (not is_display and _AMOUNT.fullmatch(found[1])):
+    if found is None or not found[1].strip() or (not is_display and _AMOUNT.match(found[1])):
         return False
     if not silent:
         _push(state, found[1], is_display=is_display)

@@ -1,7 +1,7 @@
-"""What a formula may use: the macros, symbols and environments of LaTeX that only draw.
+r"""What a formula may use: the macros, symbols and environments of LaTeX that only draw.
 
-Left out on purpose: whatever defines (``\\def``), loads (``\\require``), links (``\\href``), styles (``\\class``, ``\\color``),
-numbers (``\\tag``, ``\\label``), or moves and sizes freely (``\\rule``, ``\\hspace``, ``\\raise``, ``\\llap``, ``\\Huge``).
+Left out on purpose: whatever defines (``\def``), loads (``\require``), links (``\href``), styles (``\class``, ``\color``),
+numbers (``\tag``, ``\label``), or moves and sizes freely (``\rule``, ``\hspace``, ``\raise``, ``\llap``, ``\Huge``).
 
 Source: the macro tables of MathJax 3's packages ``base``, ``ams`` and ``boldsymbol``.
 """
@@ -43,7 +43,7 @@ projlim max min sup inf arg det dim gcd ker hom deg Pr mod bmod pmod operatornam
 _LAYOUT = """
 frac dfrac tfrac cfrac binom dbinom tbinom sqrt overline underline overbrace underbrace overset underset stackrel substack
 left right middle big Big bigg Bigg bigl bigr bigm Bigl Bigr Bigm biggl biggr biggm Biggl Biggr Biggm limits nolimits
-displaystyle textstyle scriptstyle quad qquad hline boxed cr atop choose mathop mathbin mathrel mathord mathopen mathclose
+displaystyle textstyle scriptstyle quad qquad hline boxed atop choose mathop mathbin mathrel mathord mathopen mathclose
 """
 _ACCENTS = """
 hat widehat bar vec dot ddot dddot tilde widetilde acute grave breve check mathring overrightarrow overleftarrow
@@ -60,7 +60,18 @@ textsf texttt textnormal mbox
 
 MACROS = frozenset(
     " ".join(
-        (_GREEK, _LETTERS, _OPERATORS, _RELATIONS, _ARROWS, _FUNCTIONS, _LAYOUT, _ACCENTS, _DELIMITERS, _FONTS)
+        (
+            _GREEK,
+            _LETTERS,
+            _OPERATORS,
+            _RELATIONS,
+            _ARROWS,
+            _FUNCTIONS,
+            _LAYOUT,
+            _ACCENTS,
+            _DELIMITERS,
+            _FONTS,
+        )
     ).split()
 )
 """Names without the backslash; a star behind a name is allowed."""

@@ -1,0 +1,148 @@
+"""The open end of a growing answer: closes blocks, and draws what is still open without doing all of it again.
+
+Comes in: more text; goes out: HTML of blocks that closed, and of the tail as it stands. Four things keep the work linear:
+
+- A block is closed, and leaves the tail, as soon as no further text can change it.
+- Words that follow words change no structure: their text is put where the text before ended.
+- An open fence only grows by escaped text; finished rows and items of a long table or list are frozen.
+- A tail that is long for another reason is parsed again only when it grew by an eighth; text in between is shown plain.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+from . import blocks
+from .clean import escape
+from .highlight import CODE_CLOSE, CODE_OPEN
+from .markdown import parse, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .blocks import Block
+
+FREEZE_CHARACTERS = 1_500
+PATIENCE_CHARACTERS = 2_000
+
+# After a word, in a line that has a letter: no character of these opens, closes or continues anything.
+_WORDS = re.compile(r"(?:[^\W_]|[ .,:?!-])+")
+_CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]+>\n?)*\Z")
+
+
+class OpenTail:
+    """The part of an answer that further text may still change.
+
+    Args:
+        highlight: As for ``markdown_html``.
+    """
+
+    def __init__(self, *, highlight: bool) -> None:
+        self._highlight = highlight
+        self._source = ""
+        self._references: dict[str, Any] = {}
+        self._frozen: blocks.Frozen | None = None
+        # The drawing: HTML around the place where text goes on, and the text put there since.
+        self._head = self._added = self._foot = ""
+        self._has_new_line = False
+        self._ends_in_word = False
+        self._fence_end: re.Pattern[str] | None = None
+        self._wake_at = 0
+
+    @property
+    def html(self) -> str:
+        """The tail as it stands."""
+        bare = self._added.rstrip(" \t")
+        # In code, blanks at the end are shown once their line has more than blanks in it; in text, never.
+        is_shown = self._fence_end is not None and bare[-1:] not in ("", "\n")
+        return f"{self._head}{self._added if is_shown else bare}{self._foot}"
+
+    def add(self, text: str) -> list[str]:
+        """Take more text.
+
+        Returns:
+            HTML of the blocks that it closed, in order.
+        """
+        self._source += text
+        self._added += escape(text)
+        self._has_new_line = self._has_new_line or "\n" in text
+        if self._fence_end is not None and not self._may_leave_fence(self._fence_end, len(text)):
+            return []
+        self._ends_in_word = self._ends_in_word and _WORDS.fullmatch(text) is not None
+        if self._ends_in_word or len(self._source) < self._wake_at:
+            return []
+        self._fence_end = None
+        closed = self._close() if self._has_new_line else []
+        self._draw()
+        return closed
+
+    def _may_leave_fence(self, end: re.Pattern[str], added: int) -> bool:
+        line = self._source.rfind("\n", 0, len(self._source) - added) + 1
+        found = end.search(self._source, line)
+        # The line may still go on and close nothing; parsing for that is worth it only now and then.
+        return found is not None and (found.end() < len(self._source) or len(self._source) >= self._wake_at)
+
+    def _parse(self, source: str) -> tuple[list[Block], dict[str, Any]]:
+        environment: dict[str, Any] = {"references": dict(self._references)}
+        found = blocks.split(parse(source, environment))
+        if self._frozen is not None and self._frozen.is_contradicted_by(found[0]):
+            # The list was tight while its items were frozen, and is not: they are drawn once more.
+            self._source, source = self._frozen.source + self._source, self._frozen.source + source
+            self._frozen = None
+            return self._parse(source)
+        return found, environment
+
+    def _close(self) -> list[str]:
+        """Take the blocks that complete lines close out of the tail."""
+        self._has_new_line = False
+        found, environment = self._parse(self._source[: self._source.rfind("\n") + 1])
+        lines = self._source.split("\n")
+        complete = len(lines) - 1
+        count = len(found) - (bool(found) and not blocks.is_final(found[-1], lines[:complete]))
+        cut = blocks.start(found[count]) if count < len(found) else complete
+        cut = blocks.before_definitions(cut, environment, floor=blocks.end(found[count - 1]) if count else 0)
+        closed = self._blocks_html(found[:count], environment)
+        if count:
+            self._frozen = None
+        kept: list[str] = []
+        if count < len(found) and cut == blocks.start(found[count]) and len(self._source) > FREEZE_CHARACTERS:
+            freezing = blocks.freeze(found[count], lines, self._render(environment), self._frozen)
+            if freezing is not None:
+                self._frozen, kept, cut = freezing
+        self._keep_references(environment, cut)
+        self._source = "\n".join(kept + lines[cut:])
+        return closed
+
+    def _draw(self) -> None:
+        """Draw the tail anew."""
+        self._added = ""
+        self._wake_at = len(self._source) * 9 // 8 if len(self._source) > PATIENCE_CHARACTERS else 0
+        self._fence_end = blocks.open_fence(self._source)
+        if self._fence_end is not None:
+            self._head, self._foot = CODE_OPEN, CODE_CLOSE
+            self._added = escape(self._source.partition("\n")[2])
+            return
+        found, environment = self._parse(self._source)
+        html = "".join(self._blocks_html(found, environment))
+        self._foot = _CLOSING_TAGS.search(html)[0]  # type: ignore[index]  # the pattern matches the empty string
+        self._head = html[: len(html) - len(self._foot)]
+        self._ends_in_word = bool(found) and blocks.ends_in_word(found[-1], self._source)
+
+    def _blocks_html(self, found: list[Block], environment: dict[str, Any]) -> list[str]:
+        if self._frozen is None or not found:
+            return [self._render(environment)(block) for block in found]
+        first = self._frozen.join(found[0], self._render(environment))
+        return [first, *(self._render(environment)(block) for block in found[1:])]
+
+    def _render(self, environment: dict[str, Any]) -> Callable[[Block], str]:
+        return functools.partial(render, environment=environment, highlight=self._highlight)
+
+    def _keep_references(self, environment: dict[str, Any], cut: int) -> None:
+        """Remember the link definitions in the lines before ``cut``, which leave the tail."""
+        self._references = {
+            label: {"href": found["href"], "title": ""}
+            for label, found in environment["references"].items()
+            if "map" not in found or found["map"][1] <= cut
+        }
