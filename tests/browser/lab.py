@@ -217,6 +217,18 @@ class Notebook:
         """What the page asked of others than its own server."""
         return self.watch.foreign(self._server.url)
 
+    def settle(self) -> None:
+        """Wait until what has been shown had its turn to run and to load."""
+        self._do("settle")
+
+    def intruders(self) -> list[str]:
+        """Elements in outputs that no answer may have, with their content."""
+        return list(self.page.evaluate("() => rig.intruders()"))
+
+    def look(self) -> list[Any]:
+        """Where the page is, and what it looks like around the outputs."""
+        return list(self.page.evaluate("() => rig.look()"))
+
     def screenshot(self, path: Path) -> None:
         """Take a picture of the page as it is."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,11 @@ window.rig = (() => {
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
   };
 
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
   /** Resolves at the first frame at which the condition holds. */
   const until = async (condition) => {
-    while (!condition()) await new Promise((resolve) => requestAnimationFrame(resolve));
+    while (!condition()) await frame();
   };
 
   const kernel = () => panel.sessionContext.session?.kernel ?? null;
@@ -50,6 +52,28 @@ window.rig = (() => {
     running.catch(() => {});
   };
 
+  // What has no business in an answer. MathJax draws formulas with elements of its own, styles among them.
+  const FORBIDDEN_TAGS =
+    "script style link meta base iframe object embed form input button textarea img svg video audio math".split(" ");
+  const FORBIDDEN_ATTRIBUTES = /^on|^(style|id|name|ping|srcdoc|src|background)$/;
+  const SCHEMES = ["http:", "https:", "mailto:"];
+
+  const isIntruder = (element) => {
+    if (element.closest("mjx-container")) return element.matches("a, [style*=fixed], [href]");
+    if (FORBIDDEN_TAGS.includes(element.localName)) return true;
+    if (element.getAttributeNames().some((name) => FORBIDDEN_ATTRIBUTES.test(name))) return true;
+    if (element.hasAttribute("href") && !SCHEMES.includes(new URL(element.href, document.baseURI).protocol)) return true;
+    return getComputedStyle(element).position === "fixed";
+  };
+
+  /** Place and looks of a part of JupyterLab that no output may change. */
+  const looks = (selector) => {
+    const element = document.querySelector(selector);
+    const { top, left, width, height } = element.getBoundingClientRect();
+    const { display, position, color, backgroundColor, visibility } = getComputedStyle(element);
+    return { selector, top, left, width, height, display, position, color, backgroundColor, visibility };
+  };
+
   return {
     open: (path, hasKernel, seconds) => inTime(openNow(path, hasKernel), seconds, `opening ${path}`),
 
@@ -65,7 +89,8 @@ window.rig = (() => {
     finish: async (seconds) => {
       await inTime(running, seconds, "running");
       // Outputs are drawn in promises of their own, a frame later.
-      for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
+      await frame();
+      await frame();
     },
 
     interrupt: (seconds) => inTime(command("notebook:interrupt-kernel"), seconds, "interrupting"),
@@ -101,5 +126,31 @@ window.rig = (() => {
     },
 
     watched: () => shown,
+
+    /** Resolves when what has been shown had its turn to run and to load: after an image failed, and two frames. */
+    settle: async (seconds) => {
+      const failure = new Promise((resolve) => {
+        const image = new Image();
+        image.onerror = resolve;
+        image.src = "data:image/png,none";
+      });
+      await inTime(failure, seconds, "settling");
+      await frame();
+      await frame();
+    },
+
+    /** Elements in outputs that no answer may have. */
+    intruders: () =>
+      [...document.querySelectorAll(".jp-Cell-outputArea .jp-RenderedHTMLCommon *")]
+        .filter(isIntruder)
+        .map((element) => element.outerHTML),
+
+    /** Where the page is, and what it looks like around the outputs. */
+    look: () => [
+      new URL(document.baseURI).pathname,
+      location.pathname,
+      document.title,
+      ...["body", "#jp-main-content-panel", ".jp-NotebookPanel-toolbar"].map(looks),
+    ],
   };
 })();

@@ -115,9 +115,7 @@ class LabServer:
 
     def ask(self, path: str) -> Any:
         """What the server's REST API answers to a GET, decoded."""
-        request = urllib.request.Request(
-            f"{self.url}{path}", headers={"Authorization": f"token {self.token}"}
-        )
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"token {self.token}"})
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)
 

@@ -106,9 +106,7 @@ def test_script_dialog_and_fetch_of_a_page_are_noticed(lab: Lab) -> None:
 
 def test_an_untrusted_copy_is_untrusted(lab: Lab) -> None:
     """What was saved here is trusted when reopened; a copy by another is not, and its script is inert."""
-    notebook = lab.open(
-        ["from IPython.display import HTML\nHTML('<i>kept</i><script>window.__pwned = 1</script>')"]
-    )
+    notebook = lab.open(["from IPython.display import HTML\nHTML('<i>kept</i><script>window.__pwned = 1</script>')"])
     notebook.run_cell(0)
     notebook.save()
 

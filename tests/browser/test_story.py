@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.fakes.scenarios import words
+from tests.fakes.answers import words
 from tests.fakes.server import FakeServer
 
 if TYPE_CHECKING:
