@@ -33,7 +33,8 @@ Kind: TypeAlias = type[BackendError]
 _WORDS_LIMIT = 300
 _SECRET_WINDOW = 8
 _SHORTEST_SECRET = 6
-_BAD_REQUEST, _SERVER_ERROR = 400, 500
+_SERVER_ERROR = 500
+_DAY_S = 24 * 3600
 
 # Every class of the SDK's error module, by name: nothing here imports the SDK.
 KINDS: Mapping[str, Kind] = {
@@ -137,9 +138,7 @@ _STATUSES: Mapping[int, tuple[Kind, str, str | None]] = {
     413: (RequestRejectedError, "The request is too large", "send less at once"),
     429: (RateLimitedError, "Too many requests", "try again in a moment, or ask less at once"),
 }
-_REACHED_NOBODY = frozenset(
-    ("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "PoolTimeout")
-)
+_REACHED_NOBODY = frozenset(("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "PoolTimeout"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +192,7 @@ def reported(error: Any, asked: Asked) -> BackendError:
     meaning = _meaning(f"{_codes(error)} {words}", asked)
     if meaning is not None:
         return _error(meaning.kind, f"{meaning.says}: {words}", asked, hint=meaning.hint, is_billable=True)
-    return _error(
-        StreamInterruptedError, f"The server broke off: {words}", asked, hint="ask again", is_billable=True
-    )
+    return _error(StreamInterruptedError, f"The server broke off: {words}", asked, hint="ask again", is_billable=True)
 
 
 def broken(exc: Exception, asked: Asked) -> BackendError:
@@ -248,9 +245,7 @@ def silent(seconds: float, asked: Asked) -> BackendError:
 def stalled(seconds: float, asked: Asked) -> BackendError:
     """The error for a reply that stopped coming."""
     hint = "stall_timeout_s sets how long to wait"
-    return _error(
-        BackendTimeoutError, f"The answer stalled after {seconds:g} s", asked, hint=hint, is_billable=True
-    )
+    return _error(BackendTimeoutError, f"The answer stalled after {seconds:g} s", asked, hint=hint, is_billable=True)
 
 
 def no_completion(read: str, asked: Asked) -> BackendError:
@@ -267,9 +262,7 @@ def no_completion(read: str, asked: Asked) -> BackendError:
 
 def no_model_list(asked: Asked) -> BackendError:
     """The error for a reply to "which models?" that names none."""
-    return _error(
-        RequestRejectedError, f"{asked.address} does not list its models", asked, hint="name one with -m"
-    )
+    return _error(RequestRejectedError, f"{asked.address} does not list its models", asked, hint="name one with -m")
 
 
 def _by_status(exc: Exception, status: int, asked: Asked, retry_after_s: float | None) -> BackendError:
@@ -277,13 +270,7 @@ def _by_status(exc: Exception, status: int, asked: Asked, retry_after_s: float |
     words = one_line(words_of(body) or str(exc), asked.secrets)
     kind = next((KINDS[name] for name in _names(exc) if name in KINDS), RequestRejectedError)
     kind, says, hint = _meant(kind, status, f"{_codes(body)} {words}", asked)
-    after = (
-        ""
-        if not asked.retries
-        else " after a retry"
-        if asked.retries == 1
-        else f" after {asked.retries} retries"
-    )
+    after = "" if not asked.retries else " after a retry" if asked.retries == 1 else f" after {asked.retries} retries"
     return _error(
         kind,
         f"{says}{after} (HTTP {status})" + (f": {words}" if words else ""),
@@ -316,9 +303,7 @@ def _unreachable(exc: Exception, asked: Asked) -> BackendError:
         return _error(kind, f"{asked.address} broke off before its reply ({reason})", asked, hint="ask again")
     kind = BackendTimeoutError if "ConnectTimeout" in names else RequestRejectedError
     hint = (
-        "is the server running? check base_url"
-        if reason == "connection refused"
-        else "check base_url and the network"
+        "is the server running? check base_url" if reason == "connection refused" else "check base_url and the network"
     )
     return _error(kind, f"Cannot reach {asked.address} ({reason})", asked, hint=hint)
 
@@ -331,7 +316,7 @@ def reason_of(exc: BaseException) -> str:
             if isinstance(link, kind):
                 return words
         if isinstance(link, ssl.SSLError):
-            return one_line(f"TLS: {link.reason or link}", limit=80)
+            return one_line(f"TLS: {getattr(link, 'reason', None) or link}", limit=80)
     names = {name for link in links for name in _names(link)}
     named = next((words for name, words in _NAMED_REASONS.items() if name in names), "")
     return named or one_line(str(links[-1]), limit=80) or type(links[-1]).__name__
@@ -401,8 +386,8 @@ def _mask_exception(exc: BaseException, secrets: tuple[str, ...]) -> None:
     """Mask what a logged traceback of the cause would print."""
     for link in _chain(exc):
         link.args = tuple(masked(item, secrets) if isinstance(item, str) else item for item in link.args)
-        if isinstance(message := getattr(link, "message", None), str):
-            link.message = masked(message, secrets)  # type: ignore[attr-defined]  # just read from it
+        if "message" in vars(link):
+            link.message = masked(str(link.message), secrets)  # type: ignore[attr-defined]  # just looked up
 
 
 def _meaning(text: str, asked: Asked) -> _Meaning | None:
@@ -427,6 +412,8 @@ def _model_hint(asked: Asked) -> str:
 
 
 def _when(seconds: float) -> str:
+    if seconds > _DAY_S:
+        return "the server asks to wait for more than a day"
     at = datetime.now().astimezone() + timedelta(seconds=seconds)
     return f"the server asks to wait {seconds:.0f} s: try again after {at:%H:%M}"
 

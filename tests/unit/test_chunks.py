@@ -99,7 +99,7 @@ def test_a_whole_completion_is_one_chunk() -> None:
 def test_chunks_without_choices_are_read_for_their_usage() -> None:
     """No choices, null choices and no delta never fail, and the last usage that is not null counts."""
     reader = ChunkReader()
-    for item in (
+    items: list[dict[str, Any]] = [
         {},
         {"choices": None},
         {"choices": []},
@@ -107,7 +107,8 @@ def test_chunks_without_choices_are_read_for_their_usage() -> None:
         {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}},
         chunk({"content": "a"}, usage={"prompt_tokens": 4, "completion_tokens": 5, "total_tokens": 9}),
         chunk(usage=None),
-    ):
+    ]
+    for item in items:
         reader.read(item)
 
     assert reader.usage == Usage(input_tokens=4, output_tokens=5, total_tokens=9)

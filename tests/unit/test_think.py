@@ -90,7 +90,7 @@ TEXTS = st.lists(st.sampled_from(["<think>", "</think>", "\n", " ", "a", "<", "<
 
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 60), max_size=12), begins_inside=st.booleans(), is_cut=st.booleans())
 def test_any_split_gives_the_same_thought_and_answer(
-    text: str, cuts: list[int], begins_inside: bool, is_cut: bool
+    *, text: str, cuts: list[int], begins_inside: bool, is_cut: bool
 ) -> None:
     """Tags may be cut anywhere."""
     assert parsed(text, cuts, begins_inside=begins_inside, is_cut=is_cut) == parsed(

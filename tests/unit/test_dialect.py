@@ -1,0 +1,121 @@
+"""What an endpoint takes, and what is learned from its refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llm_magic.backends.base import Request
+from llm_magic.backends.dialect import Dialect
+from llm_magic.content import message
+
+
+def request(model: str = "m", *, is_streaming: bool = True, **params: Any) -> Request:
+    """A request with parameters."""
+    return Request(model=model, messages=(message("user", "hi"),), params=params, is_streaming=is_streaming)
+
+
+def params(dialect: Dialect, asked: Request) -> dict[str, Any]:
+    """What is sent beside model and messages."""
+    return {key: value for key, value in dialect.body(asked).json.items() if key not in ("model", "messages")}
+
+
+def test_none_is_never_sent() -> None:
+    """None would mean null; false and 0 are values."""
+    sent = params(Dialect(), request(is_streaming=False, stop=None, seed=0, parallel_tool_calls=False))
+
+    assert sent == {"seed": 0, "parallel_tool_calls": False}
+
+
+def test_usage_is_asked_for_with_every_stream() -> None:
+    """And not without one: servers refuse it there. Other stream options are kept."""
+    dialect = Dialect()
+
+    assert params(dialect, request()) == {"stream": True, "stream_options": {"include_usage": True}}
+    assert params(dialect, request(is_streaming=False, stream_options={"x": 1})) == {}
+    assert params(dialect, request(stream_options={"x": 1}))["stream_options"] == {"include_usage": True, "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "Unknown parameter: 'stream_options'."),
+        (422, "body.stream_options: Extra inputs are not permitted"),
+        (400, "Extra inputs are not permitted"),
+    ],
+)
+def test_stream_options_are_left_out_once_refused(status: int, words: str) -> None:
+    """Named or not; by that model alone."""
+    dialect = Dialect()
+
+    assert dialect.learn(dialect.body(request(stream_options={"x": 1})), status=status, words=words)
+
+    assert params(dialect, request(stream_options={"x": 1})) == {"stream": True}
+    assert "stream_options" in params(dialect, request("other"))
+
+
+def test_two_requests_under_way_learn_the_same() -> None:
+    """The second refusal of what was sent before the first one came is no surprise."""
+    dialect = Dialect()
+    one = two = dialect.body(request())
+
+    assert dialect.learn(one, status=400, words="stream_options")
+    assert dialect.learn(two, status=400, words="stream_options")
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"), [("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")]
+)
+def test_the_limit_has_the_name_the_server_wants(mine: str, other: str) -> None:
+    """The one it is known to want, else the other once it refuses that."""
+    dialect = Dialect(limit_name=mine)
+    sent = dialect.body(request(max_tokens=5))
+    assert sent.json[mine] == 5
+
+    assert dialect.learn(sent, status=400, words=f"Unsupported parameter: '{mine}'. Use '{other}' instead.")
+
+    assert params(dialect, request(max_tokens=5, is_streaming=False)) == {other: 5}
+
+
+def test_a_limit_that_is_too_large_is_the_users_business() -> None:
+    """An error that merely names a parameter changes nothing."""
+    dialect = Dialect()
+    sent = dialect.body(request(max_tokens=10**9))
+
+    assert not dialect.learn(sent, status=400, words="max_tokens is too large: at most 4096")
+    assert "max_tokens" in params(dialect, request(max_tokens=5))
+
+
+def test_sampling_that_a_model_is_known_to_refuse_is_not_sent() -> None:
+    """And what was left out is told."""
+    body = Dialect().body(request("o3-mini", temperature=0.5, top_p=1, seed=1, is_streaming=False))
+
+    assert body.left_out == ("temperature", "top_p")
+    assert set(body.json) == {"model", "messages", "seed"}
+
+
+def test_sampling_that_a_model_refuses_is_learned() -> None:
+    """By that model alone; what it did not refuse is still sent."""
+    dialect = Dialect()
+    asked = request(temperature=0.5, top_p=1)
+
+    words = "Unsupported value: 'temperature' does not support 0.5 with this model."
+    assert dialect.learn(dialect.body(asked), status=400, words=words)
+
+    assert dialect.body(asked).left_out == ("temperature",)
+    assert "top_p" in dialect.body(asked).json
+    assert dialect.body(request("other", temperature=0.5)).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(400, "Unsupported parameter: 'seed'"), (400, "no"), (500, "stream_options"), (404, "unsupported temperature")],
+)
+def test_other_errors_teach_nothing(status: int, words: str) -> None:
+    """What changes the question, or was refused for another reason, is an error."""
+    dialect = Dialect()
+    sent = dialect.body(request(temperature=0.5, seed=1))
+
+    assert not dialect.learn(sent, status=status, words=words)
+    assert dialect.body(request(temperature=0.5, seed=1)) == sent
