@@ -11,9 +11,7 @@ from benchmarks.measures import ROOT, every_measure
 
 def main() -> int:
     """Measure and print."""
-    answers = {
-        path.stem: path.read_text() for path in sorted((ROOT / "tests" / "fixtures" / "answers").glob("*.md"))
-    }
+    answers = {path.stem: path.read_text() for path in sorted((ROOT / "tests" / "fixtures" / "answers").glob("*.md"))}
     with tempfile.TemporaryDirectory() as folder:
         measures = every_measure(lambda: Path(tempfile.mkdtemp(dir=folder)), answers)
     for measure in measures:

@@ -1,7 +1,8 @@
-"""What the package costs, as ratios measured in one run: ours against the floor (the openai client, or the answer's own bytes).
+"""What the package costs, as ratios measured in one run: ours against the openai client, or the answer's bytes.
 
 CPU seconds, bytes and waiting times of a real kernel asking a real server on loopback. Machines are noisy: the floor is
-measured beside ours, and a ratio is what counts. ``python -m benchmarks`` prints them; the tests hold them to their limits.
+measured beside ours, and a ratio is what counts. ``python -m benchmarks`` prints them; the tests hold them to their
+limits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _PEER = """
 import openai, time
 client = openai.OpenAI(base_url={url!r}, api_key={key!r})
 def peer(model):
-    for chunk in client.chat.completions.create(model=model, messages=[{{"role": "user", "content": "go"}}], stream=True):
+    for chunk in client.chat.completions.create(model=model, messages=[{{"role": "user", "content": "go"}}],
+    stream=True):
         if chunk.choices:
             print(chunk.choices[0].delta.content or "", end="")
 """
@@ -58,13 +60,14 @@ class Measure:
 
     def __str__(self) -> str:
         verdict = "ok" if self.ratio <= self.limit else "TOO MUCH"
-        return f"{self.name:<44} {self.ours:>10.4g} / {self.floor:<10.4g} {self.unit:<6} = {self.ratio:<8.3f} (limit {self.limit:g}) {verdict}"
+        figures = f"{self.ours:>10.4g} / {self.floor:<10.4g} {self.unit:<6} = {self.ratio:<8.3f}"
+        return f"{self.name:<48} {figures} (limit {self.limit:g}) {verdict}"
 
 
 def loading() -> Measure:
     """CPU of ``%load_ext llm_magic`` beside that of ``import openai``, each in a fresh process; the least of three."""
     start = (
-        "import sys, time; from IPython.core.interactiveshell import InteractiveShell; shell = InteractiveShell.instance();"
+        "import time; from IPython.core.interactiveshell import InteractiveShell; shell = InteractiveShell.instance();"
         "start = time.process_time(); {}; print(time.process_time() - start)"
     )
     return Measure(
@@ -87,14 +90,10 @@ def streaming(home: Path) -> list[Measure]:
         floor: list[float] = []
         sent = 0
         for number in range(3):
-            kernel.run(
-                f"start = time.process_time(); peer({TOKENS!r}); spent = time.process_time() - start"
-            ).checked()
+            kernel.run(f"start = time.process_time(); peer({TOKENS!r}); spent = time.process_time() - start").checked()
             floor.append(kernel.value("spent"))
             kernel.run("start = time.process_time()").checked()
-            outcome = kernel.run(
-                f"%%chat -m {TOKENS} -c run-{number}\ngo", cell_id=f"ours-{number}"
-            ).checked()
+            outcome = kernel.run(f"%%chat -m {TOKENS} -c run-{number}\ngo", cell_id=f"ours-{number}").checked()
             kernel.run("spent = time.process_time() - start").checked()
             ours.append(kernel.value("spent"))
             sent = outcome.iopub_bytes
@@ -140,9 +139,7 @@ def interrupting(home: Path) -> Measure:
         kernel.run("%%chat -m tokens-10 --quiet\ngo", cell_id="warm").checked()
         ours = min(_idle_after(kernel, server, "%%chat -m tokens-10000@200\ngo") for _ in range(3))
         floor = min(_idle_after(kernel, server, "peer('tokens-10000@200')") for _ in range(3))
-    return Measure(
-        name="interrupt to idle, against the client's loop", ours=ours, floor=floor, unit="s", limit=0.1
-    )
+    return Measure(name="interrupt to idle, against the client's loop", ours=ours, floor=floor, unit="s", limit=0.1)
 
 
 def saving(answers: Mapping[str, str]) -> Measure:
@@ -150,13 +147,9 @@ def saving(answers: Mapping[str, str]) -> Measure:
     from llm_magic.reply import answer_bundle
     from llm_magic.turns import Turn
 
-    saved = sum(
-        len(json.dumps(answer_bundle(Turn(id="0", prompt=(), text=text)))) for text in answers.values()
-    )
+    saved = sum(len(json.dumps(answer_bundle(Turn(id="0", prompt=(), text=text)))) for text in answers.values())
     allowed = sum(4 * len(text.encode()) + 2000 for text in answers.values())
-    return Measure(
-        name="saved output against 4 × the answer + 2 kB", ours=saved, floor=allowed, unit="bytes", limit=1
-    )
+    return Measure(name="saved output against 4 × the answer + 2 kB", ours=saved, floor=allowed, unit="bytes", limit=1)
 
 
 def _kernel(home: Path, server: FakeServer) -> _LoadedKernel:

@@ -10,8 +10,8 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from . import slots as base
 from . import export
+from . import slots as base
 from .config import SETTINGS, checked_parameter
 from .content import Message
 from .errors import ConfigurationError
@@ -55,7 +55,8 @@ class Conversation(base.Conversation):
 
         Args:
             parts: Text, pictures, DataFrames …, in order; see ``register_content`` for more.
-            options: ``keep`` (default True), ``fresh`` (default False), ``timeout_s``, any setting of ``%chat config`` by
+            options: ``keep`` (default True), ``fresh`` (default False), ``timeout_s``, any setting of ``%chat
+            config`` by
                 name, and any other request parameter by its OpenAI name.
 
         Raises:
@@ -172,9 +173,7 @@ def prompt_parts(owner: Session, conversation: base.Conversation, values: tuple[
     return tuple(part for value in values for part in to_parts(value, limits=limits))
 
 
-def limits_for(
-    owner: Session, conversation: base.Conversation, cell: Mapping[str, Any] | None = None
-) -> Limits:
+def limits_for(owner: Session, conversation: base.Conversation, cell: Mapping[str, Any] | None = None) -> Limits:
     """How large pictures and tables may be, by the settings in force."""
     look_up = owner.look_up(conversation, cell)
     names = ("max_image_edge_px", "detail", "frame_rows", "frame_columns", "frame_bytes")
@@ -257,9 +256,7 @@ def models_frame(owner: Session, contains: str = "") -> pd.DataFrame:
     import pandas as pd
 
     rows = owner.run(owner.models())
-    found = sorted(
-        (row for row in rows if contains.lower() in str(row["id"]).lower()), key=lambda row: str(row["id"])
-    )
+    found = sorted((row for row in rows if contains.lower() in str(row["id"]).lower()), key=lambda row: str(row["id"]))
     created = [row.get("created") or None for row in found]
     return pd.DataFrame(
         {

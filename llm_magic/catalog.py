@@ -141,9 +141,7 @@ def thinks_in_tags(model: str) -> bool:
     return _THINKS_IN_TAGS.search(model) is not None
 
 
-def cost_usd(
-    usage: Usage, model: str, *, provider: str | None = None, at: datetime | None = None
-) -> float | None:
+def cost_usd(usage: Usage, model: str, *, provider: str | None = None, at: datetime | None = None) -> float | None:
     """What a request costs, in US dollars; None where no price is known.
 
     Args:

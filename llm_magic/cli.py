@@ -60,16 +60,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where the executed notebook goes (quickstart-executed.ipynb)",
     )
     quickstart.set_defaults(run=_quickstart)
-    commands.add_parser("download", help="get the local model's weights once, 98 MB").set_defaults(
-        run=_download
-    )
-    doctor = commands.add_parser(
-        "doctor", help="what is installed, configured and reachable; shows no secret"
-    )
+    commands.add_parser("download", help="get the local model's weights once, 98 MB").set_defaults(run=_download)
+    doctor = commands.add_parser("doctor", help="what is installed, configured and reachable; shows no secret")
     doctor.set_defaults(run=_doctor)
-    switch = commands.add_parser(
-        "autoload", help="load the extension in every kernel of this environment, or not"
-    )
+    switch = commands.add_parser("autoload", help="load the extension in every kernel of this environment, or not")
     switch.add_argument("state", choices=("on", "off"))
     switch.set_defaults(run=_autoload)
     return parser

@@ -85,9 +85,7 @@ class Setting:
             "text": isinstance(value, str),
             "secret": isinstance(value, str) or callable(value),
             "integer": isinstance(value, int) and not isinstance(value, bool),
-            "number": isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and abs(value) < math.inf,
+            "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf,
             "flag": isinstance(value, bool),
             "json": True,
         }[self.kind]
@@ -169,9 +167,7 @@ _ROWS = (
         help="organization billed",
         environment=("OPENAI_ORG_ID",),
     ),
-    Setting(
-        name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)
-    ),
+    Setting(name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)),
     Setting(name="headers", kind="json", default=None, help="further request headers, a JSON object"),
     Setting(
         name="first_byte_timeout_s",
@@ -203,9 +199,7 @@ _ROWS = (
         help="how closely a model looks at pictures",
         choices=("auto", "low", "high", "original"),
     ),
-    Setting(
-        name="frame_rows", kind="integer", default=20, help="rows of a DataFrame that are sent", minimum=1
-    ),
+    Setting(name="frame_rows", kind="integer", default=20, help="rows of a DataFrame that are sent", minimum=1),
     Setting(
         name="frame_columns",
         kind="integer",
@@ -220,9 +214,7 @@ _ROWS = (
         help="bytes of a DataFrame that are sent",
         minimum=100,
     ),
-    Setting(
-        name="footer", kind="flag", default=True, help="a line under an answer: model, tokens, cost if known"
-    ),
+    Setting(name="footer", kind="flag", default=True, help="a line under an answer: model, tokens, cost if known"),
     Setting(
         name="view",
         kind="text",

@@ -65,9 +65,7 @@ def examine(config: Config | None = None) -> Iterator[Finding]:
         config: The settings to look at, None for those of the environment.
     """
     config = config or Config()
-    yield Finding(
-        topic="version", text=f"llm-magic {__version__}, Python {platform.python_version()}, {sys.platform}"
-    )
+    yield Finding(topic="version", text=f"llm-magic {__version__}, Python {platform.python_version()}, {sys.platform}")
     yield from _packages()
     yield from _settings(config)
     yield from _backend(config)

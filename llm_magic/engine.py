@@ -65,9 +65,7 @@ class Engine:
         """
         if self.is_here:
             coroutine.close()
-            raise SessionBusyError(
-                "A blocking call from inside an answer.", hint="await the async form instead"
-            )
+            raise SessionBusyError("A blocking call from inside an answer.", hint="await the async form instead")
         future = self.submit(coroutine)
         try:
             # A KeyboardInterrupt has to get through on every platform, so no wait is longer than 50 ms.
@@ -103,7 +101,8 @@ def shared_engine() -> Engine:
 def allow_nested() -> None:
     """Let code on the running event loop run the same loop again, for tools that need the kernel's own loop.
 
-    Off by default, and nothing in this package needs it: it patches asyncio for the whole process (nest-asyncio2), which
+    Off by default, and nothing in this package needs it: it patches asyncio for the whole process (nest-asyncio2),
+    which
     under a running cell leaks streams that are interrupted.
 
     Raises:
@@ -112,7 +111,5 @@ def allow_nested() -> None:
     try:
         import nest_asyncio2
     except ImportError as exc:
-        raise MissingDependencyError(
-            "nest-asyncio2 is not installed.", hint="pip install nest-asyncio2"
-        ) from exc
+        raise MissingDependencyError("nest-asyncio2 is not installed.", hint="pip install nest-asyncio2") from exc
     nest_asyncio2.apply()

@@ -128,7 +128,7 @@ class StreamInterruptedError(BackendError):
     """The answer broke off: connection lost, garbage, an error event, or an end without its end mark."""
 
 
-class Interrupted(KeyboardInterrupt):  # noqa: N818  # the name the user reads; like its parent, not an error
+class Interrupted(KeyboardInterrupt):  # the name the user reads; like its parent, not an error
     """The user interrupted an answer: what had arrived is kept. One line, and still stops Run All."""
 
     def _render_traceback_(self, *_: object) -> list[str]:

@@ -11,7 +11,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from .content import text_of
-from .slots import Conversation
 from .errors import StoreError
 from .frames import plain_rows, typed_frame
 from .records import (
@@ -25,6 +24,7 @@ from .records import (
     slot_to_dict,
     to_dict,
 )
+from .slots import Conversation
 from .transcripts import from_jsonl, to_jsonl, to_markdown
 from .turns import new_id
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .slots import Slot
     from .frames import ColumnKind
     from .records import C
+    from .slots import Slot
 
 __all__ = [
     "COLUMNS",
@@ -105,9 +105,7 @@ def to_frame(conversation: Conversation) -> pd.DataFrame:
     # A copy: an answer may arrive in another thread while the rows are made.
     snapshot = Conversation(slots=conversation.slots)
     head = head_to_dict(conversation)
-    unanswered = [
-        [index, slot_to_dict(slot)] for index, slot in enumerate(snapshot.slots) if not slot.versions
-    ]
+    unanswered = [[index, slot_to_dict(slot)] for index, slot in enumerate(snapshot.slots) if not slot.versions]
     if unanswered:
         head["unanswered"] = unanswered
     rows = [
@@ -178,9 +176,7 @@ def _slot_rows(slot: Slot, *, is_stale: bool) -> Iterator[dict[str, Any]]:
         for message in turn["prompt"]:
             yield common | _message_cells(message)
         yield (
-            common
-            | _answer_cells(turn)
-            | {"record": {"slot": {"id": data["id"], "key": data["key"]}} | _rest(turn)}
+            common | _answer_cells(turn) | {"record": {"slot": {"id": data["id"], "key": data["key"]}} | _rest(turn)}
         )
 
 
@@ -329,7 +325,5 @@ def _object(value: Any, column: str) -> dict[str, Any]:
     if not value:
         return {}
     if not isinstance(value, dict):
-        raise StoreError(
-            f"A cell of the column {column!r} holds no JSON object.", hint="leave it out to do without it"
-        )
+        raise StoreError(f"A cell of the column {column!r} holds no JSON object.", hint="leave it out to do without it")
     return value

@@ -48,16 +48,11 @@ def typed_frame(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> pd.DataF
         "time": pd.DatetimeTZDtype("ns", "UTC"),
     }
     return pd.DataFrame(
-        {
-            name: pd.array([row.get(name) for row in rows], dtype=dtypes[kind])
-            for name, kind in columns.items()
-        }
+        {name: pd.array([row.get(name) for row in rows], dtype=dtypes[kind]) for name, kind in columns.items()}
     )
 
 
-def plain_rows(
-    frame: pd.DataFrame, columns: Columns, *, optional: Iterable[str] = ()
-) -> list[dict[str, Any]]:
+def plain_rows(frame: pd.DataFrame, columns: Columns, *, optional: Iterable[str] = ()) -> list[dict[str, Any]]:
     """The cells of a frame as Python values, None where one is missing; further columns are left out.
 
     Cells may be the dtype's own values or their text, so that a frame read back from CSV does too.

@@ -254,9 +254,7 @@ def _encode(image: Image, detail: Detail) -> ImagePart:
         image.save(encoded, "PNG")
     width, height = image.size
     media_type = "image/jpeg" if is_jpeg else "image/png"
-    return ImagePart(
-        data=encoded.getvalue(), media_type=media_type, detail=detail, width=width, height=height
-    )
+    return ImagePart(data=encoded.getvalue(), media_type=media_type, detail=detail, width=width, height=height)
 
 
 def _unreadable(what: str, exc: Exception) -> ContentError:

@@ -92,13 +92,9 @@ def run(output: Path, *, say: Callable[[str], None] = print) -> None:
             # The kernel manager is ours, so nbclient must be told to end the kernel as well.
             asyncio.run(client.async_execute(cleanup_kc=True, stderr=log))
         except CellExecutionError as exc:
-            raise QuickstartError(
-                f"The quickstart stopped: {_one_line(f'{exc.ename}: {exc.evalue}')}"
-            ) from exc
+            raise QuickstartError(f"The quickstart stopped: {_one_line(f'{exc.ename}: {exc.evalue}')}") from exc
         except CellTimeoutError as exc:
-            raise QuickstartError(
-                f"The quickstart stopped: a cell took longer than {CELL_TIMEOUT_S} s."
-            ) from exc
+            raise QuickstartError(f"The quickstart stopped: a cell took longer than {CELL_TIMEOUT_S} s.") from exc
         except (asyncio.CancelledError, DeadKernelError, RuntimeError) as exc:
             if interrupts:
                 raise KeyboardInterrupt from exc

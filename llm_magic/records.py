@@ -29,10 +29,10 @@ from .content import (
     part_from_dict,
     tool_call_from_dict,
 )
-from .slots import CellKey, Conversation, Slot
-from .errors import ContentError, StoreError
-from .turns import Status, Turn
 from .counts import Usage
+from .errors import ContentError, StoreError
+from .slots import CellKey, Conversation, Slot
+from .turns import Status, Turn
 
 FORMAT = "llm_magic.conversation"
 VERSION = 1
@@ -243,9 +243,7 @@ def usage_from_dict(data: Any) -> Usage:
 
 def calls_from_dicts(data: Any) -> tuple[ToolCall, ...]:
     """Tool calls from the protocol's own form."""
-    if not isinstance(data, list) or not all(
-        _is_object(call) and _is_object(call.get("function")) for call in data
-    ):
+    if not isinstance(data, list) or not all(_is_object(call) and _is_object(call.get("function")) for call in data):
         raise _misfit("tool_calls", data, "message")
     return tuple(tool_call_from_dict(call) for call in data)
 
@@ -281,9 +279,7 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, indent=indent)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise StoreError(
-            f"A setting cannot be saved: {exc}.", hint="set it to text, a number or a list"
-        ) from exc
+        raise StoreError(f"A setting cannot be saved: {exc}.", hint="set it to text, a number or a list") from exc
     # Half a surrogate pair has no UTF-8; inside JSON its backslash form is the same character.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -379,6 +375,4 @@ def _with_kept_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 def _misfit(name: str, value: object, what: str) -> StoreError:
     # The type and not the value: it may be text of a prompt.
-    return StoreError(
-        f"The {name!r} of a {what} is a {type(value).__name__} that does not fit.", hint=_JSON_HINT
-    )
+    return StoreError(f"The {name!r} of a {what} is a {type(value).__name__} that does not fit.", hint=_JSON_HINT)

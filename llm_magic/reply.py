@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .content import Part, ToolCall
-    from .turns import Turn
     from .counts import Usage
+    from .turns import Turn
 
 Form: TypeAlias = Literal["text", "markdown", "json", "code"]
 _FENCE = re.compile(

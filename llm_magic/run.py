@@ -122,9 +122,7 @@ class Run:
 
     def _wait(self, wait_s: float) -> None:
         if self._engine.is_here:
-            raise SessionBusyError(
-                "A conversation was asked from inside an answer.", hint="await the async form"
-            )
+            raise SessionBusyError("A conversation was asked from inside an answer.", hint="await the async form")
         self._finished.wait(wait_s)
 
     def _emit(self, event: Event) -> None:

@@ -14,10 +14,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .slots import Conversation
 from .errors import MissingDependencyError, StoreError
 from .export import COLUMNS, from_dict, from_frame, from_jsonl, to_dict, to_frame, to_jsonl, to_markdown
 from .records import json_text, json_value
+from .slots import Conversation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,9 +168,7 @@ def _from_csv(data: bytes) -> pd.DataFrame:
 
     try:
         # As text: from_frame() knows the kinds, and "NA" is a word somebody may have said.
-        return pd.read_csv(
-            io.BytesIO(data), dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-        )
+        return pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except pd.errors.EmptyDataError as exc:
         raise StoreError("The file is empty.") from exc
     except pd.errors.ParserError as exc:

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .backends.registry import Choice, Registry
+from .catalog import cost_usd
 from .config import SETTINGS, Config, Value, checked_parameter
-from .content import Message
-from .slots import CellKey, Conversation, Slot, context_messages
+from .counts import Usage
 from .engine import Engine, shared_engine
 from .errors import BackendError, BackendTimeoutError, ConfigurationError, LLMMagicError, did_you_mean
 from .ledger import Ledger, row_from_turn
-from .catalog import cost_usd
 from .run import Outcome, Run
+from .slots import CellKey, Conversation, Slot, context_messages
 from .tokens import count_messages, count_text
 from .turns import Status, Turn, TurnBuilder, new_id
-from .counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from .config import Origin
+    from .content import Message
     from .events import Event
 
 Kind: TypeAlias = Literal["chat", "aside"]
@@ -148,7 +148,8 @@ class Session:
     def new(self, name: str | None = None, *, cell_id: str | None = None) -> Conversation:
         """Begin a conversation and make it the current one.
 
-        An existing name is archived and begun afresh. Without a name, a cell that made one before begins that one afresh,
+        An existing name is archived and begun afresh. Without a name, a cell that made one before begins that one
+        afresh,
         so that Run All is harmless.
         """
         with self.lock:
@@ -189,9 +190,7 @@ class Session:
             if conversation.name == name:
                 return conversation
         names = [c.name for c in self.conversations]
-        hint = did_you_mean(
-            name, names, otherwise=f"%chat new {name} begins it; %chat list shows what there is"
-        )
+        hint = did_you_mean(name, names, otherwise=f"%chat new {name} begins it; %chat list shows what there is")
         raise ConfigurationError(f"There is no conversation {name!r}.", hint=hint)
 
     def adopt(self, conversation: Conversation) -> None:
@@ -263,9 +262,7 @@ class Session:
         """The models the current backend offers."""
         return await self.resolve(self.look_up(self.current)).backend.models()
 
-    def look_up(
-        self, conversation: Conversation, cell: Mapping[str, Any] | None = None
-    ) -> Callable[[str], Value]:
+    def look_up(self, conversation: Conversation, cell: Mapping[str, Any] | None = None) -> Callable[[str], Value]:
         """A function that finds a setting's value and origin for an ask in a conversation."""
         own = {**conversation.settings, "model": conversation.model, "system": conversation.system}
         layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (("cell", cell or {}), ("conversation", own))
@@ -284,9 +281,7 @@ class Session:
         for conversation in self._live():
             if conversation.name == name:
                 taken = {c.name for c in self.conversations}
-                conversation.name = next(
-                    n for k in range(1, len(taken) + 2) if (n := f"{name}~{k}") not in taken
-                )
+                conversation.name = next(n for k in range(1, len(taken) + 2) if (n := f"{name}~{k}") not in taken)
                 conversation.is_archived = True
 
     def _peek_key(self, cell: Cell | None) -> CellKey | None:
@@ -314,16 +309,12 @@ class Session:
 
     def _plan(self, ask: Ask, conversation: Conversation, slot: Slot | None) -> Plan:
         if not any(message.parts for message in ask.prompt):
-            raise ConfigurationError(
-                "The prompt is empty.", hint="write the question below %%chat, or after %llm"
-            )
+            raise ConfigurationError("The prompt is empty.", hint="write the question below %%chat, or after %llm")
         look_up = self.look_up(conversation, ask.settings)
         if ask.backend is not None:
             model = look_up("model").value
             if not model:
-                raise ConfigurationError(
-                    "model is required with a backend of your own.", hint="name it with -m"
-                )
+                raise ConfigurationError("model is required with a backend of your own.", hint="name it with -m")
             backend = ask.backend
         else:
             choice = self.resolve(look_up)

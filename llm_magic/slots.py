@@ -157,7 +157,7 @@ class Conversation:
         return current.seen != tuple(turn.id for turn in self.before(slot.id))
 
     def add_version(self, place: Slot, turn: Turn) -> None:
-        """Keep a turn in the slot that was reserved for it; one that is gone (undone meanwhile) comes back at the end."""
+        """Keep a turn in the slot reserved for it; one that is gone (undone meanwhile) comes back at the end."""
         self._remember()
         if self.slot(place.id) is None:
             self.slots = (*self.slots, place)
@@ -185,9 +185,7 @@ class Conversation:
         self._future.clear()
 
 
-def context_messages(
-    system: str | None, seen: tuple[Turn, ...], prompt: tuple[Message, ...]
-) -> tuple[Message, ...]:
+def context_messages(system: str | None, seen: tuple[Turn, ...], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
     """What is sent: the system prompt (if any), the turns seen, the prompt."""
     head = (message("system", system),) if system else ()
     return (*head, *(item for turn in seen for item in turn.messages()), *prompt)

@@ -143,9 +143,7 @@ def _render(frame: pd.DataFrame, head: str, window: _Window) -> str:
     height, width = frame.shape
     (first, last), (left, right) = _ends(height, window.rows), _ends(width, window.columns)
     # From here on only what is shown: everything below costs by the window, not by the frame.
-    shown = frame.iloc[
-        [*range(first), *range(height - last, height)], [*range(left), *range(width - right, width)]
-    ]
+    shown = frame.iloc[[*range(first), *range(height - last, height)], [*range(left), *range(width - right, width)]]
     notes = _Notes()
     names = [_name(name) for name in shown.columns]
     dtypes = [f"{name} {str(dtype)[:_MAX_NAME]}" for name, dtype in zip(names, shown.dtypes, strict=True)]

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import pickle
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .backends.base import Backend, BackendInfo, Request
 from .content import message
 from .errors import BackendError
-from .events import Completed, Event, TextDelta, UsageReport
+from .events import (
+    Completed,
+    Event,
+    Notice,
+    Opened,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    TextDelta,
+    UsageReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from .counts import Usage
 
+_CLOSE_S = 5.0
 Script: TypeAlias = "Sequence[Event | BackendError | float]"
 
 
@@ -80,34 +92,53 @@ def says(text: str, *, usage: Usage | None = None, finish_reason: str = "stop") 
     ]
 
 
-async def check_backend(make: Callable[[], Backend], *, model: str, prompt: str = "Say hello.") -> None:
+async def check_backend(
+    make: Callable[[], Backend],
+    *,
+    model: str,
+    prompt: str = "Say hello.",
+    failing_model: str | None = None,
+    secret: str | None = None,
+) -> None:
     """Check that a backend keeps what the protocol promises.
 
     Args:
         make: Makes the backend.
         model: A model of it that answers.
         prompt: What it is asked.
+        failing_model: A model of it that fails, to see how; None leaves that out.
+        secret: Its key, to see that it does not show it; None where it has none.
 
     Raises:
         AssertionError: It does not; the message says which promise.
     """
     backend = make()
     request = Request(model=model, messages=(message("user", prompt),), params={"max_tokens": 32})
-    assert isinstance(backend, Backend), "it has name, info, stream, models and aclose"
-    assert backend.info().name == backend.name, "info names it as it names itself"
-    assert "@" not in backend.info().base_url, "info shows no credentials"
+    _check_info(backend, secret)
     try:
         _check_order(await _all(backend, request))
-        one, other = await asyncio.gather(_all(backend, request), _all(backend, request))
-        _check_order(one)
-        _check_order(other)
+        await _check_side_by_side(backend, request)
         await _check_early_close(backend, request)
-        whole = Request(model=model, messages=request.messages, params=request.params, is_streaming=False)
-        _check_order(await _all(backend, whole))
-        assert all("id" in item for item in await backend.models()), "every model has an id"
+        _check_order(await _all(backend, replace(request, is_streaming=False)))
+        if failing_model is not None:
+            await _check_failure(backend, replace(request, model=failing_model, max_retries=0), secret)
+        _check_order(await _all(backend, request))
+        models = await backend.models()
+        assert all("id" in item for item in models), "every model has an id"
+        _check_info(backend, secret)
     finally:
         await backend.aclose()
     await asyncio.to_thread(asyncio.run, _once_more(backend, request))
+
+
+def _check_info(backend: Backend, secret: str | None) -> None:
+    assert isinstance(backend, Backend), "it has name, info, stream, models and aclose"
+    info = backend.info()
+    assert info.name == backend.name, "info names it as it names itself"
+    assert "@" not in info.base_url, "info shows no credentials"
+    if secret is not None:
+        assert secret not in f"{backend!r} {info!r}", "it does not show its key"
+        assert secret.encode() not in pickle.dumps(backend), "its pickle does not hold its key"
 
 
 async def _all(backend: Backend, request: Request) -> list[Event]:
@@ -126,13 +157,47 @@ def _check_order(events: list[Event]) -> None:
     assert len(completed) == 1, "exactly one Completed"
     assert events[-1] is completed[0], "Completed is the last event"
     assert sum(isinstance(event, UsageReport) for event in events) <= 1, "at most one usage report"
-    assert all(event.text for event in events if isinstance(event, TextDelta)), "no empty text"
     assert any(isinstance(event, TextDelta) for event in events), "the answer has text"
+    deltas = (event for event in events if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta))
+    assert all(event.text for event in deltas), "no empty text"
+    opened = [index for index, event in enumerate(events) if isinstance(event, Opened)]
+    assert len(opened) <= 1, "at most one Opened"
+    before = events[: opened[0]] if opened else []
+    assert all(isinstance(event, Retrying | Notice) for event in before), "no answer before Opened"
+
+
+async def _check_side_by_side(backend: Backend, request: Request) -> None:
+    """Two streams at once, one ahead of the other, do not mix."""
+    other = replace(request, messages=(message("user", "Count to three."),))
+    ahead, behind = aiter(backend.stream(request)), aiter(backend.stream(other))
+    first = [await anext(ahead)]
+    second = [event async for event in behind]
+    first += [event async for event in ahead]
+    _check_order(first)
+    _check_order(second)
 
 
 async def _check_early_close(backend: Backend, request: Request) -> None:
+    """A stream that is left releases what it holds, soon, and leaves the backend usable."""
     stream = backend.stream(request)
-    async with contextlib.aclosing(stream) as events:  # type: ignore[type-var]  # an async generator in practice
-        async for _ in events:
-            break
+    await anext(aiter(stream))
+    close = getattr(stream, "aclose", None)
+    assert close is not None, "a stream can be closed"
+    async with asyncio.timeout(_CLOSE_S):
+        await close()
     _check_order(await _all(backend, request))
+
+
+async def _check_failure(backend: Backend, request: Request, secret: str | None) -> None:
+    """A request that fails raises a child of BackendError, one line long, and does not complete."""
+    events: list[Event] = []
+    try:
+        async for event in backend.stream(request):
+            events.append(event)
+    except BackendError as exc:
+        assert type(exc) is not BackendError, "errors are children of BackendError"
+        assert "\n" not in str(exc), "an error is one line"
+        assert secret is None or secret not in str(exc), "an error does not show the key"
+        assert not any(isinstance(event, Completed) for event in events), "what failed did not complete"
+    else:
+        raise AssertionError("a request that fails raises")

@@ -212,9 +212,7 @@ def _cuts(text: str) -> list[int]:
     marks = "".join(sorted(char for char in set(text) if unicodedata.category(char)[0] == "M"))
     letter = rf"(?:[^\W\d_]|[{marks}])" if marks else r"[^\W\d_]"
     long_runs = re.compile(rf"{letter}{{{_MAX_RUN},}}|\s{{{_MAX_RUN},}}|(?:[^\w\s]|_){{{_MAX_RUN},}}")
-    return [
-        cut for run in long_runs.finditer(text) for cut in range(run.start() + _MAX_RUN, run.end(), _MAX_RUN)
-    ]
+    return [cut for run in long_runs.finditer(text) for cut in range(run.start() + _MAX_RUN, run.end(), _MAX_RUN)]
 
 
 def _image_tokens(part: ImagePart) -> int:

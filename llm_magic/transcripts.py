@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .backends.wire import message_from_openai, message_to_openai
 from .content import TextPart
-from .slots import Conversation, Slot, context_messages
 from .errors import LLMMagicError, StoreError
 from .records import calls_from_dicts, checked_message, json_text
+from .slots import Conversation, Slot, context_messages
 from .turns import Turn, new_id
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def _messages(text: str) -> Iterator[Message]:
         if "messages" not in data:
             yield _message(data, number)
         elif is_begun:
-            raise StoreError(
-                f"Line {number} begins a second conversation.", hint="one file holds one: split it"
-            )
+            raise StoreError(f"Line {number} begins a second conversation.", hint="one file holds one: split it")
         elif not isinstance(data["messages"], list):
             raise StoreError(f"Line {number} has no list of messages.", hint=_JSONL_HINT)
         else:
@@ -135,9 +133,7 @@ def _message(data: Any, number: int) -> Message:
 
 
 def _is_system_prompt(item: Message) -> bool:
-    return (
-        item.role == "system" and item.name is None and all(isinstance(part, TextPart) for part in item.parts)
-    )
+    return item.role == "system" and item.name is None and all(isinstance(part, TextPart) for part in item.parts)
 
 
 def _add(conversation: Conversation, prompt: tuple[Message, ...], *, answer: Message | None) -> None:

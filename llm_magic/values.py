@@ -201,9 +201,7 @@ def _figure(value: Any, limits: Limits, _: str) -> Part:
 
 def _axes(value: Any, limits: Limits, _: str) -> Part:
     figure = value.figure  # of a part of a figure in some layouts, which knows its own
-    return image_from_figure(
-        figure if hasattr(figure, "savefig") else figure.figure, **_image_options(limits)
-    )
+    return image_from_figure(figure if hasattr(figure, "savefig") else figure.figure, **_image_options(limits))
 
 
 def _frame(value: Any, limits: Limits, name: str) -> Part:

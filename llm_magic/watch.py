@@ -49,9 +49,7 @@ def watch(start: Callable[[], Run], view: Callable[[Run], View | None] | None = 
             # The second interrupt, while the first was still closing the connection: leave at once.
             raise Interrupted("the answer is being closed; %chat shows what is kept") from None
     if interrupts.count:
-        line = (
-            interrupted_line(outcome.turn) if outcome.turn.is_partial else "the answer was whole and is kept"
-        )
+        line = interrupted_line(outcome.turn) if outcome.turn.is_partial else "the answer was whole and is kept"
         raise Interrupted(line)
     return outcome
 

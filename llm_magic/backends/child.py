@@ -222,13 +222,9 @@ def _start_error(settings: ServerSettings, code: int, log_path: Path, log_start:
         text = log.read().decode(errors="replace").lower()
     reason = next((meaning for needle, meaning in _REASONS if needle in text), "")
     if not reason:
-        reason = (
-            f"its process was ended by signal {-code}" if code < 0 else f"its process ended with code {code}"
-        )
+        reason = f"its process was ended by signal {-code}" if code < 0 else f"its process ended with code {code}"
     name = Path(settings.model_path).name
-    return RequestRejectedError(
-        f"The local model {name} could not be started: {reason}.", hint=f"see {log_path}"
-    )
+    return RequestRejectedError(f"The local model {name} could not be started: {reason}.", hint=f"see {log_path}")
 
 
 def _end(process: subprocess.Popen[bytes], *, timeout_s: float) -> None:

@@ -112,9 +112,7 @@ class ChunkReader:
         for piece in self._think.finish(is_cut=reason == "length"):
             self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
         if self._calls and reason not in ("tool_calls", "length", "content_filter"):
-            log.warning(
-                "the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason
-            )
+            log.warning("the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason)
             reason = "tool_calls"
         return Completed(finish_reason=reason, model=self._model, service_tier=self._service_tier)
 
@@ -160,9 +158,7 @@ class ChunkReader:
         for part in parts:
             if thinking := part.get("thinking"):  # Mistral: a list of parts of its own
                 self._think.give_up()
-                texts = (
-                    [thinking] if isinstance(thinking, str) else [inner.get("text", "") for inner in thinking]
-                )
+                texts = [thinking] if isinstance(thinking, str) else [inner.get("text", "") for inner in thinking]
                 self._add(ReasoningDelta, "".join(texts))
             elif refusal := part.get("refusal"):
                 self._add(RefusalDelta, refusal)

@@ -106,9 +106,7 @@ class Dialect:
         said = set(re.findall(r"\w+", words))
         named = {name for name in sent.json if name in said and name not in _ALWAYS}
         # What is looked at is what was sent: another request may have learned the same meanwhile.
-        if "stream_options" in named or (
-            "stream_options" in sent.json and not named and _EXTRA.search(words)
-        ):
+        if "stream_options" in named or ("stream_options" in sent.json and not named and _EXTRA.search(words)):
             taken.has_stream_options = False
             return True
         if not _UNSUPPORTED.search(words):

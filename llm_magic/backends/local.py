@@ -201,18 +201,14 @@ class LocalBackend:
                     "The local model is not on this machine.",
                     hint="%chat local download (or: llm-magic download) gets it once, 98 MB",
                 )
-            raise RequestRejectedError(
-                f"No file {file} for the local model.", hint="give the path of a GGUF file"
-            )
+            raise RequestRejectedError(f"No file {file} for the local model.", hint="give the path of a GGUF file")
         try:
             with file.open("rb") as opened:
                 is_gguf = opened.read(4) == b"GGUF"
         except OSError as exc:
             raise RequestRejectedError(f"{file} cannot be read: {exc.strerror}.") from exc
         if not is_gguf:
-            raise RequestRejectedError(
-                f"{file} is not a GGUF file.", hint="the local model is a file in GGUF format"
-            )
+            raise RequestRejectedError(f"{file} is not a GGUF file.", hint="the local model is a file in GGUF format")
         return file
 
     def _notice_fork(self) -> None:

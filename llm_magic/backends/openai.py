@@ -186,10 +186,7 @@ class OpenAIBackend:
                 raise failures.silent(timeouts.first_byte_s, self._asked(request, retries=retries)) from exc
             except Exception as exc:  # the one edge where the SDK's errors become ours
                 refused_forms.append(frozenset(body.json))
-                if (
-                    self._learn(exc, body)
-                    and frozenset(self._dialect.body(request).json) not in refused_forms
-                ):
+                if self._learn(exc, body) and frozenset(self._dialect.body(request).json) not in refused_forms:
                     continue
                 pause = pause_before_retry(exc, retries=retries) if retries < max_retries else None
                 if pause is None:
@@ -204,9 +201,7 @@ class OpenAIBackend:
         try:
             yield Opened(request_id=request_id, retries=retries)
             if body.left_out:
-                yield Notice(
-                    text=f"not sent, as {request.model} does not take it: {', '.join(body.left_out)}"
-                )
+                yield Notice(text=f"not sent, as {request.model} does not take it: {', '.join(body.left_out)}")
             reply = read_reply(
                 response,
                 replace(self._asked(request, retries=retries), request_id=request_id),
@@ -317,9 +312,7 @@ class OpenAIBackend:
         if not _OWN_ADDRESS & options.keys():
             options["base_url"] = self._base_url
         if self._api_key or not _OWN_KEY & options.keys():
-            options["api_key"] = (
-                _awaitable(self._api_key) if callable(self._api_key) else self._api_key or _PLACEHOLDER
-            )
+            options["api_key"] = _awaitable(self._api_key) if callable(self._api_key) else self._api_key or _PLACEHOLDER
         agent = f"llm_magic/{__version__} (openai/{openai.__version__})"
         headers = {"User-Agent": agent, **self._options.get("default_headers", {}), **self._headers}
         client = openai.AsyncOpenAI(
@@ -349,9 +342,7 @@ class OpenAIBackend:
         )
         headers = {**self._options.get("default_headers", {}), **self._headers}
         values = (value for key, value in headers.items() if _is_secret(key))
-        return tuple(
-            key for key in (*keys, *values) if isinstance(key, str) and key not in ("", _PLACEHOLDER)
-        )
+        return tuple(key for key in (*keys, *values) if isinstance(key, str) and key not in ("", _PLACEHOLDER))
 
 
 async def _import_sdk() -> None:
@@ -389,9 +380,7 @@ def _checked_key(key: Any, name: str) -> Any:
 def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     headers = headers or {}
     if not hasattr(headers, "items") or not all(isinstance(value, str) for value in headers.values()):
-        raise ConfigurationError(
-            "headers do not fit.", hint='they are names and texts: {"X-Team": "biology"}'
-        )
+        raise ConfigurationError("headers do not fit.", hint='they are names and texts: {"X-Team": "biology"}')
     return dict(headers)
 
 

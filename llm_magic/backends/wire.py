@@ -27,9 +27,7 @@ from ..errors import ContentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DATA_URL = re.compile(
-    r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?P<data>.*)", re.DOTALL
-)
+_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?P<data>.*)", re.DOTALL)
 # Parts are sent again with every later turn; they are equal only if their bytes are.
 _encoded: weakref.WeakKeyDictionary[ImagePart | AudioPart | FilePart, str] = weakref.WeakKeyDictionary()
 
@@ -133,9 +131,7 @@ def _parts_from_openai(content: Any) -> tuple[Part, ...]:
         case list() | tuple():
             return tuple(part_from_openai(part) for part in content)
         case _:
-            raise ContentError(
-                f"The content of a message is text or a list of parts, not {type(content).__name__}."
-            )
+            raise ContentError(f"The content of a message is text or a list of parts, not {type(content).__name__}.")
 
 
 def _image(url: str, detail: str) -> ImagePart:

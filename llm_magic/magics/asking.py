@@ -1,4 +1,4 @@
-"""How a magic asks: its text becomes parts, the ask is watched by the fitting view, the reply goes where it was told to."""
+"""How a magic asks: its text becomes parts, a fitting view watches the ask, the reply goes where it was told to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..reply import Form
     from ..run import Run
     from ..values import Limits
-    from .options import AskOptions, Parsed
+    from .options import Parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,7 @@ class Asker:
             return runs[0]
 
         try:
-            outcome = watch(
-                start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer)
-            )
+            outcome = watch(start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer))
         finally:
             # An interrupt leaves by an exception, and the partial answer is wanted all the same.
             if runs and runs[0].is_finished:
@@ -177,9 +175,7 @@ class Asker:
             return StaticStatus(waiting, self._shared(here.run_id)) if here.path == "static" else None
         if is_text:
             return PlainView(form=showing.form, has_footer=has_footer)
-        return StaticView(
-            waiting=waiting, form=showing.form, has_footer=has_footer, is_live=here.path == "static"
-        )
+        return StaticView(waiting=waiting, form=showing.form, has_footer=has_footer, is_live=here.path == "static")
 
     def _shared(self, run_id: str | None) -> Display:
         if run_id is None or self._status[0] != run_id:
@@ -197,13 +193,7 @@ def plan_bundle(plan: Plan) -> dict[str, str]:
     usage = Usage(input_tokens=counted.tokens, total_tokens=counted.tokens)
     cost = 0.0 if plan.info.is_local else catalog.cost_usd(usage, request.model, provider=plan.info.provider)
     sign = "~" if counted.is_estimate else ""
-    price = (
-        "price unknown"
-        if cost is None
-        else "free"
-        if plan.info.is_local
-        else f"{dollars(cost)} for the input"
-    )
+    price = "price unknown" if cost is None else "free" if plan.info.is_local else f"{dollars(cost)} for the input"
     lines = [
         "Nothing was sent. This would be:",
         f"model: {request.model} ({plan.info.name}, {plan.info.base_url})",

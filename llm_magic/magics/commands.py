@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import api, rendering, saving
-from ..config import shown
 from ..config import setting as setting_row
+from ..config import shown
 from ..errors import ConfigurationError
 from ..reply import answer_bundle
 from . import overview

@@ -90,9 +90,7 @@ def install(shell: InteractiveShell, sources: Sources) -> None:
 def uninstall(shell: InteractiveShell) -> None:
     """Take the completions back."""
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [
-        matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER
-    ]
+    matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", "") != IDENTIFIER]
 
 
 class Offers:
@@ -152,11 +150,7 @@ class Offers:
 
 
 def _flags(place: cursor.FlagPlace) -> Offer:
-    rows = [
-        row
-        for row in OPTIONS
-        if row.is_for(place.magic) and (row.is_repeatable or row.name not in place.given)
-    ]
+    rows = [row for row in OPTIONS if row.is_for(place.magic) and (row.is_repeatable or row.name not in place.given)]
     names = [f"--{row.name}" for row in rows]
     if place.typed:
         names += [f"-{row.letter}" for row in rows if row.letter]

@@ -88,20 +88,15 @@ class Extension:
     def _known_models(self) -> list[str]:
         from .. import catalog
 
-        asked = {
-            turn.requested_model
-            for c in self.session.conversations
-            for slot in c.slots
-            for turn in slot.versions
-        }
+        asked = {turn.requested_model for c in self.session.conversations for slot in c.slots for turn in slot.versions}
         return sorted(asked | {catalog.DEFAULT_MODEL, catalog.LOCAL_MODEL})
 
 
 def give_body(lines: list[str]) -> list[str]:
-    """Let ``%%chat question`` stand alone: a cell without a body gets an empty line as one.
+    r"""Let ``%%chat question`` stand alone: a cell without a body gets an empty line as one.
 
     >>> give_body(["%%chat What is 2 + 2?"])
-    ['%%chat What is 2 + 2?\\n', '\\n']
+    ['%%chat What is 2 + 2?\n', '\n']
     """
     text = "".join(lines)
     if not _BARE_CELL.match(text):

@@ -187,9 +187,7 @@ class _Given:
         if row.metavar and not value and row.setting != "system":
             raise ConfigurationError(f"{flag} needs a value.", hint=usage_line(row))
         if row.choices and value not in row.choices:
-            raise ConfigurationError(
-                f"{_cut(value)} does not fit {flag}.", hint="one of " + ", ".join(row.choices)
-            )
+            raise ConfigurationError(f"{_cut(value)} does not fit {flag}.", hint="one of " + ", ".join(row.choices))
         if row.setting:
             # The one option that sets something without a value switches it off.
             self._set(row.setting, SETTINGS[row.setting].parse(value) if row.metavar else False)
@@ -237,9 +235,7 @@ def _value(row: OptionRow, flag: str, line: str, place: int) -> tuple[str, int]:
     """An option's value and where it ends; the place is where the flag ends."""
     if line[place : place + 1] == "=":
         if not flag.startswith("--"):
-            raise ConfigurationError(
-                f"{flag} takes its value after a space.", hint=f"write {usage_line(row)}"
-            )
+            raise ConfigurationError(f"{flag} takes its value after a space.", hint=f"write {usage_line(row)}")
         word = read_word(line, place + 1)
         return word.text, word.end
     start = skip_space(line, place)
@@ -274,9 +270,7 @@ def _argument(row: CommandRow, text: str) -> str | None:
     if not row.metavar:
         raise ConfigurationError(f"%chat {row.name} takes nothing after it.", hint=ASK_HINT)
     if row.reads == "number" and not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise ConfigurationError(
-            f"{_cut(text)} is not a turn's number.", hint=f"{command_line(row)}; {ASK_HINT}"
-        )
+        raise ConfigurationError(f"{_cut(text)} is not a turn's number.", hint=f"{command_line(row)}; {ASK_HINT}")
     if row.reads == "word":
         text = _one_word(row, text)
     if row.choices and text not in row.choices:
@@ -290,9 +284,7 @@ def _one_word(row: CommandRow, text: str) -> str:
         hint = f"quote it if it holds spaces; {ASK_HINT}"
         raise ConfigurationError(f"%chat {row.name} takes one {row.metavar.strip('[]')}.", hint=hint)
     if not word.text:
-        raise ConfigurationError(
-            f"%chat {row.name}: {row.metavar.strip('[]')} is empty.", hint=command_line(row)
-        )
+        raise ConfigurationError(f"%chat {row.name}: {row.metavar.strip('[]')} is empty.", hint=command_line(row))
     return word.text
 
 
@@ -302,9 +294,7 @@ def _given(_: str) -> bool:
 
 def _identifier(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
-        raise ConfigurationError(
-            f"{_cut(text)} is not a variable's name.", hint="--into takes a name such as answer"
-        )
+        raise ConfigurationError(f"{_cut(text)} is not a variable's name.", hint="--into takes a name such as answer")
     return text
 
 

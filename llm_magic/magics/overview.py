@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ..slots import Conversation, Slot
     from ..session import Session
+    from ..slots import Conversation, Slot
     from ..turns import Turn
 
 LINE_CHARACTERS = 72
@@ -35,16 +35,14 @@ def bundle(session: Session) -> dict[str, str]:
 
 
 def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]:
-    """What is special about a turn: answering, failed, interrupted, stale, hidden, cell gone, its number of versions."""
+    """What is special about a turn: failed, interrupted, stale, hidden, cell gone, several versions."""
     found = []
     latest = slot.latest
     if latest is None:
         return ["being answered"]
     if latest.status != "complete":
         found.append(
-            latest.status
-            if latest.id == slot.current_id or slot.current is None
-            else f"last try {latest.status}"
+            latest.status if latest.id == slot.current_id or slot.current is None else f"last try {latest.status}"
         )
     if conversation.is_stale(slot):
         found.append("stale")
@@ -94,12 +92,8 @@ def conversations_frame(session: Session) -> pd.DataFrame:
             "model": pd.Series([c.model for c in rows], dtype="string"),
             "is_current": pd.Series([c is session.current for c in rows], dtype="boolean"),
             "is_archived": pd.Series([c.is_archived for c in rows], dtype="boolean"),
-            "input_tokens": pd.Series(
-                [sum(t.usage.input_tokens for t in each) for each in turns], dtype="Int64"
-            ),
-            "output_tokens": pd.Series(
-                [sum(t.usage.output_tokens for t in each) for each in turns], dtype="Int64"
-            ),
+            "input_tokens": pd.Series([sum(t.usage.input_tokens for t in each) for each in turns], dtype="Int64"),
+            "output_tokens": pd.Series([sum(t.usage.output_tokens for t in each) for each in turns], dtype="Int64"),
             "cost_usd": pd.Series(costs, dtype="Float64"),
         }
     )
@@ -158,11 +152,7 @@ def _sum_known(costs: list[float | None]) -> float | None:
 
 def _model(session: Session) -> str:
     choice = session.resolve(session.look_up(session.current))
-    return (
-        f"{choice.model} (local model on this machine)"
-        if choice.backend.name == "local"
-        else str(choice.model)
-    )
+    return f"{choice.model} (local model on this machine)" if choice.backend.name == "local" else str(choice.model)
 
 
 def _line(slot: Slot) -> str:

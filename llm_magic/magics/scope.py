@@ -19,22 +19,23 @@ HELPER_CHARACTERS = 8000
 
 
 def scope(shell: InteractiveShell) -> dict[str, Any]:
-    """Names for ``{{ }}``: helpers, under the user's namespace, under the locals of the function that called the magic."""
+    """Names for ``{{ }}``: helpers, under the user's namespace, under the locals of the caller."""
     return {**helpers(shell), **shell.user_ns, **caller_locals()}
 
 
 def caller_locals() -> Mapping[str, Any]:
     """Locals of the code that ran the magic, empty at the top level of a cell.
 
-    IPython hands a line magic its caller's locals, but a cell magic only the user's namespace, also when it is called in a
+    IPython hands a line magic its caller's locals, but a cell magic only the user's namespace, also when it is called
+    in a
     function: hence the walk, the same for both.
     """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         code = frame.f_code
-        if code.co_name in ("run_line_magic", "run_cell_magic") and frame.f_globals.get(
-            "__name__", ""
-        ).startswith("IPython."):
+        if code.co_name in ("run_line_magic", "run_cell_magic") and frame.f_globals.get("__name__", "").startswith(
+            "IPython."
+        ):
             caller = frame.f_back
             if caller is None or caller.f_locals is caller.f_globals:
                 return {}
@@ -59,15 +60,11 @@ def helpers(shell: InteractiveShell) -> dict[str, Callable[..., str]]:
         history = shell.history_manager
         sources = history.input_hist_raw if history is not None else []
         if not isinstance(number, int) or not 0 < number < len(sources) or history is None:
-            raise ContentError(
-                f"No cell has run as In[{number}].", hint="the number in the brackets beside the cell"
-            )
+            raise ContentError(f"No cell has run as In[{number}].", hint="the number in the brackets beside the cell")
         # IPython files what a cell printed and displayed under its count; the reprs of results lie beside it.
         outputs = [*_streams(history, number), history.output_hist_reprs.get(number, "")]
         shown = "\n".join(text.rstrip() for text in outputs if text)
-        return _capped(
-            f"In[{number}]:\n{sources[number].rstrip()}" + (f"\n\nOut[{number}]:\n{shown}" if shown else "")
-        )
+        return _capped(f"In[{number}]:\n{sources[number].rstrip()}" + (f"\n\nOut[{number}]:\n{shown}" if shown else ""))
 
     return {"error": error, "cell": cell}
 

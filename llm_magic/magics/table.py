@@ -87,9 +87,7 @@ class CommandRow:
 
 
 OPTIONS: tuple[OptionRow, ...] = (
-    OptionRow(
-        name="model", letter="m", metavar="NAME", setting="model", completes="models", help="the model to ask"
-    ),
+    OptionRow(name="model", letter="m", metavar="NAME", setting="model", completes="models", help="the model to ask"),
     OptionRow(
         name="conversation",
         letter="c",
@@ -97,9 +95,7 @@ OPTIONS: tuple[OptionRow, ...] = (
         completes="conversations",
         help="the conversation to ask, instead of the current one",
     ),
-    OptionRow(
-        name="system", letter="s", metavar="TEXT", setting="system", help='the system prompt; "" for none'
-    ),
+    OptionRow(name="system", letter="s", metavar="TEXT", setting="system", help='the system prompt; "" for none'),
     OptionRow(
         name="image",
         letter="i",
@@ -206,9 +202,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         gives="DataFrame",
         help="every request: model, tokens, cost, times",
     ),
-    CommandRow(
-        name="frame", gives="DataFrame", help="the conversation, a row for each message of every version"
-    ),
+    CommandRow(name="frame", gives="DataFrame", help="the conversation, a row for each message of every version"),
     CommandRow(
         name="config",
         metavar="[NAME[=VALUE]]",
@@ -262,9 +256,7 @@ def nearest_flag(flag: str, magic: Magic) -> str | None:
     """The option most like what was typed, dashes and case aside; None where none is close."""
     typed = flag.lstrip("-").lower()
     rows = [row for row in OPTIONS if row.is_for(magic)]
-    by_word = {row.name: f"--{row.name}" for row in rows} | {
-        row.letter: f"-{row.letter}" for row in rows if row.letter
-    }
+    by_word = {row.name: f"--{row.name}" for row in rows} | {row.letter: f"-{row.letter}" for row in rows if row.letter}
     match = nearest(typed.replace("_", "-"), by_word)
     return by_word[match] if match else None
 

@@ -89,9 +89,7 @@ def _quoted(line: str, start: int) -> tuple[str, int]:
         if end >= 0:
             return line[start + 1 : end], end + 1
     other = "'" if line[start] == '"' else '"'
-    raise ConfigurationError(
-        f"A quote ({line[start]}) is not closed.", hint=f"close it, or put {other} around it"
-    )
+    raise ConfigurationError(f"A quote ({line[start]}) is not closed.", hint=f"close it, or put {other} around it")
 
 
 def _balanced_end(line: str, start: int) -> int | None:

@@ -76,11 +76,7 @@ def before_definitions(line: int, environment: dict[str, Any], *, floor: int) ->
         floor: Definitions before this line are inside of blocks, or long closed.
     """
     references = [*environment["references"].values(), *environment.get("duplicate_refs", ())]
-    begins = {
-        found["map"][1]: found["map"][0]
-        for found in references
-        if "map" in found and found["map"][0] >= floor
-    }
+    begins = {found["map"][1]: found["map"][0] for found in references if "map" in found and found["map"][0] >= floor}
     while line in begins:
         line = begins[line]
     return line
@@ -112,9 +108,7 @@ def ends_in_word(block: Block, source: str) -> bool:
         return False
     # A row may hold more than its cells show; a definition after a paragraph is no token at all.
     is_cell = block[-closers].type in ("td_close", "th_close")
-    is_last = _lines(token)[1] == source.count("\n") + 1 and source.endswith(
-        token.content.rpartition("\n")[2]
-    )
+    is_last = _lines(token)[1] == source.count("\n") + 1 and source.endswith(token.content.rpartition("\n")[2])
     return is_last and not is_cell
 
 
@@ -123,14 +117,12 @@ class Frozen:
     """The finished items of an open list, or rows of an open table, as they were rendered.
 
     Attributes:
-        head: HTML before the first of them.
-        body: HTML of them all.
+        html: HTML of the block from its beginning to the last of them.
         source: Their lines.
         is_loose: The list has blank lines between its items, so that their text stands in paragraphs; None: a table.
     """
 
-    head: str
-    body: str
+    html: str
     source: str
     is_loose: bool | None
 
@@ -138,8 +130,8 @@ class Frozen:
         """Whether the rest of the list shows that the frozen items look different."""
         return self.is_loose is False and _is_loose(block) is True
 
-    def join(self, block: Block, render: Callable[[Block], str]) -> str:
-        """HTML of the whole block.
+    def rest(self, block: Block, render: Callable[[Block], str]) -> str:
+        """HTML of the block from there to its end.
 
         Args:
             block: What is left of it: the last items, or the table's head and the last rows.
@@ -147,7 +139,7 @@ class Frozen:
         """
         if self.is_loose:
             _loosen(block)
-        return self.head + self.body + render(block).partition(_mark(block))[2]
+        return render(block).partition(_mark(block))[2]
 
 
 def freeze(
@@ -177,13 +169,12 @@ def freeze(
         _loosen(block)
     at, first = _lines(block[cut])[0], start(block)
     html = render(block[:cut] + block[-1 - is_table :])
-    head, mark, rest = html.partition(_mark(block))
-    body = rest[: rest.rindex("</tbody>" if is_table else f"</{block[0].tag}>")]
+    html = html[: html.rindex("</tbody>" if is_table else f"</{block[0].tag}>")]
     kept = list(lines[first : first + 2]) if is_table else []
     source = "".join(f"{line}\n" for line in lines[first:at])
     if before is not None:
-        head, mark, body, source = before.head, "", before.body + body, before.source + source
-    return Frozen(head=head + mark, body=body, source=source, is_loose=is_loose), kept, at
+        html, source = before.html + html.partition(_mark(block))[2], before.source + source
+    return Frozen(html=html, source=source, is_loose=is_loose), kept, at
 
 
 def _lines(token: Token) -> list[int]:
@@ -198,9 +189,9 @@ def _fence_end(opening: str) -> re.Pattern[str]:
 
 
 def _paragraphs(block: Block) -> list[Token]:
-    return [
-        token for token in block if token.level == 2 and token.type in ("paragraph_open", "paragraph_close")
-    ]  # noqa: PLR2004
+    inside_item = 2
+    tags = ("paragraph_open", "paragraph_close")
+    return [token for token in block if token.level == inside_item and token.type in tags]
 
 
 def _is_loose(block: Block) -> bool | None:

@@ -27,7 +27,8 @@ CLASSES = {
 LINK_REL = "noopener noreferrer"
 LINK_SCHEMES = frozenset({"http", "https", "mailto"})
 
-# Bidirectional controls are shown, other control characters replaced. A replacement stands for one character: dropping it
+# Bidirectional controls are shown, other control characters replaced. A replacement stands for one character:
+# dropping it
 # could join what it kept apart.
 _HARMLESS: dict[int, str] = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)], "\ufffd")
 _HARMLESS |= {ord(char): f"&lt;U+{ord(char):04X}&gt;" for char in BIDI_CONTROLS}

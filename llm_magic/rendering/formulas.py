@@ -1,6 +1,7 @@
 r"""Formulas in Markdown: ``$…$``, ``\(…\)``, ``$$…$$`` and ``\[…\]``, typeset only where that is safe.
 
-MathJax is an interpreter that shares its macros with the whole page: a formula could make links, redefine macros of other
+MathJax is an interpreter that shares its macros with the whole page: a formula could make links, redefine macros of
+other
 outputs, load extensions, cover the page. So a formula is handed to it only if all its macros, environments and lengths
 are on the lists below; any other is shown as code, its source readable. Comes in: the parser and its states; goes out:
 tokens of type ``formula`` and their HTML.
@@ -89,9 +90,7 @@ def _is_known(found: re.Match[str], tex: str) -> bool:
         environment = _ENVIRONMENT.match(tex, found.end())
         if bare != name or environment is None or environment[1] not in ENVIRONMENTS:
             return False
-        return (
-            bare == "end" or environment[1] != "array" or _COLUMNS.match(tex, environment.end()) is not None
-        )
+        return bare == "end" or environment[1] != "array" or _COLUMNS.match(tex, environment.end()) is not None
     if name == "\\":
         return _LENGTH.match(tex, found.end()) is None
     return bare in MACROS or name in SYMBOLS
@@ -141,9 +140,10 @@ def _push(state: StateInline, tex: str, *, is_display: bool) -> None:
 
 
 def _formula_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001  # a rule's signature
-    """A formula that begins a line with ``$$`` or ``\\[``, up to its closer.
+    r"""A formula that begins a line with ``$$`` or ``\[``, up to its closer.
 
-    One that is not closed is a block all the same, shown as code: as a paragraph, it would be another kind of block while
+    One that is not closed is a block all the same, shown as code: as a paragraph, it would be another kind of block
+    while
     its end is still to come than after. A blank line ends it unclosed.
     """
     if state.is_code_block(start):
@@ -175,9 +175,7 @@ def _line(state: StateBlock, line: int) -> str:
     return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
 
 
-def _render_formula(
-    tokens: Sequence[Token], index: int, _options: OptionsDict, _env: MutableMapping[str, Any]
-) -> str:
+def _render_formula(tokens: Sequence[Token], index: int, _options: OptionsDict, _env: MutableMapping[str, Any]) -> str:
     token = tokens[index]
     return formula_html(token.content, is_display=token.meta["is_display"])
 

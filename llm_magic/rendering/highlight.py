@@ -1,6 +1,7 @@
 """Code as HTML, highlighted compactly and within limits.
 
-Highlighting multiplies what a notebook stores, so only what helps reading is marked: keywords, strings, comments, numbers and
+Highlighting multiplies what a notebook stores, so only what helps reading is marked: keywords, strings, comments,
+numbers and
 the names a definition gives. Lexers are programs run on hostile text, so only languages whose lexers stay quick on the
 worst text are lexed, only code of moderate length, and only for a moment; the rest is shown plain.
 """

@@ -70,11 +70,7 @@ def parser() -> MarkdownIt:
         "maxNesting": MAX_NESTING,
         "xhtmlOut": False,
     }
-    made = (
-        MarkdownIt("commonmark", options)
-        .enable(["table", "strikethrough"])
-        .disable(["html_block", "html_inline"])
-    )
+    made = MarkdownIt("commonmark", options).enable(["table", "strikethrough"]).disable(["html_block", "html_inline"])
     add_formulas(made)
     made.core.ruler.after("inline", "tasks", _mark_tasks)
     made.core.ruler.after("inline", "shallow", _cut_nesting)

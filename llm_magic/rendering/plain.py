@@ -1,7 +1,8 @@
 """Text that is safe to print: hostile text in, text without control characters out, whole or as a stream.
 
 A terminal obeys what it prints: escape sequences move the cursor, rename the window, write the clipboard; bidirectional
-controls show text in another order than it has. Sequences go with their payload, other control characters but newline and
+controls show text in another order than it has. Sequences go with their payload, other control characters but newline
+and
 tab go too, bidirectional controls become visible. What is printed is not wrapped, measured or coloured here.
 """
 
@@ -19,7 +20,8 @@ _UNPRINTABLE = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INTRODUCER = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
 _CSI_BODY = re.compile("[\x20-\x3f]*")
-# A payload ends with its terminator. A newline ends it too: an answer that never terminates one loses a line, not its rest.
+# A payload ends with its terminator. A newline ends it too: an answer that never terminates one loses a line, not its
+# rest.
 _PAYLOAD = re.compile("[^\x07\x18\x1a\x1b\x9c\n]*")
 
 

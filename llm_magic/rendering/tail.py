@@ -1,6 +1,7 @@
 """The open end of a growing answer: closes blocks, and draws what is still open without doing all of it again.
 
-Comes in: more text; goes out: HTML of blocks that closed, and of the tail as it stands. Four things keep the work linear:
+Comes in: more text; goes out: HTML of blocks that closed, and of the tail as it stands. Four things keep the work
+linear:
 
 - A block is closed, and leaves the tail, as soon as no further text can change it.
 - Words that follow words change no structure: their text is put where the text before ended.
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from .blocks import Block
 
-FREEZE_CHARACTERS = 1_500
+FREEZE_CHARACTERS = 400
 PATIENCE_CHARACTERS = 2_000
 
 # After a word, in a line that has a letter: no character of these opens, closes or continues anything.
@@ -57,7 +58,8 @@ class OpenTail:
         bare = self._added.rstrip(" \t")
         # In code, blanks at the end are shown once their line has more than blanks in it; in text, never.
         is_shown = self._fence_end is not None and bare[-1:] not in ("", "\n")
-        return f"{self._head}{self._added if is_shown else bare}{self._foot}"
+        frozen = self._frozen.html if self._frozen else ""
+        return f"{frozen}{self._head}{self._added if is_shown else bare}{self._foot}"
 
     def add(self, text: str) -> list[str]:
         """Take more text.
@@ -104,7 +106,8 @@ class OpenTail:
         cut = blocks.start(found[count]) if count < len(found) else complete
         cut = blocks.before_definitions(cut, environment, floor=blocks.end(found[count - 1]) if count else 0)
         closed = self._blocks_html(found[:count], environment)
-        if count:
+        if closed and self._frozen is not None:
+            closed[0] = self._frozen.html + closed[0]
             self._frozen = None
         kept: list[str] = []
         if count < len(found) and cut == blocks.start(found[count]) and len(self._source) > FREEZE_CHARACTERS:
@@ -131,9 +134,10 @@ class OpenTail:
         self._ends_in_word = bool(found) and blocks.ends_in_word(found[-1], self._source)
 
     def _blocks_html(self, found: list[Block], environment: dict[str, Any]) -> list[str]:
+        """HTML of each block; of the first only what is not frozen."""
         if self._frozen is None or not found:
             return [self._render(environment)(block) for block in found]
-        first = self._frozen.join(found[0], self._render(environment))
+        first = self._frozen.rest(found[0], self._render(environment))
         return [first, *(self._render(environment)(block) for block in found[1:])]
 
     def _render(self, environment: dict[str, Any]) -> Callable[[Block], str]:

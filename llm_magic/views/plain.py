@@ -66,9 +66,7 @@ class PlainView:
         if turn.status == "failed":
             return
         if self._form in ("json", "code"):
-            self._print(
-                rendering.plain_text(plain_answer(turn, form=self._form, has_footer=self._has_footer)) + "\n"
-            )
+            self._print(rendering.plain_text(plain_answer(turn, form=self._form, has_footer=self._has_footer)) + "\n")
             return
         lines = [line for line in remarks(turn) if line not in turn.notices]
         if self._has_footer:

@@ -54,9 +54,7 @@ class StaticView:
         is_live: False displays once, at the end (where nobody watches).
     """
 
-    def __init__(
-        self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True
-    ) -> None:
+    def __init__(self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True) -> None:
         self._waiting = waiting
         self._form = form
         self._has_footer = has_footer
@@ -120,10 +118,9 @@ class StaticView:
             pieces.append(self._answer_html())
         else:
             pieces.append(rendering.notice_html(f"{self._waiting} …"))
-        # The plain text is for the end: sent with every update it would double the traffic, and who shows HTML ignores it.
-        self._display.show(
-            {"text/html": rendering.answer_html("".join(pieces)), "text/plain": f"({self._waiting} …)"}
-        )
+        # The plain text is for the end: sent with every update it would double the traffic, and who shows HTML
+        # ignores it.
+        self._display.show({"text/html": rendering.answer_html("".join(pieces)), "text/plain": f"({self._waiting} …)"})
 
 
 class StaticStatus:

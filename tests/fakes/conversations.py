@@ -20,9 +20,9 @@ from llm_magic.content import (
     TextPart,
     ToolCall,
 )
+from llm_magic.counts import Usage
 from llm_magic.slots import CellKey, Conversation, Slot
 from llm_magic.turns import Status, Turn
-from llm_magic.counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +55,7 @@ TEXTS = st.text(max_size=20) | st.sampled_from(
 )
 NAMES = st.text(min_size=1, max_size=8)
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**60), 2**60)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXTS,
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
@@ -157,9 +153,7 @@ def conversations(draw: DrawFn, *, has_empty: bool = True, has_turns: bool = Fal
                 id=f"slot-{position}",
                 key=draw(st.none() | st.builds(CellKey, cell_id=NAMES, ordinal=st.integers(0, 3))),
                 versions=versions,
-                current_id=draw(st.none() | st.sampled_from([turn.id for turn in versions]))
-                if versions
-                else None,
+                current_id=draw(st.none() | st.sampled_from([turn.id for turn in versions])) if versions else None,
                 is_hidden=draw(st.booleans()) if versions else False,
             )
         )

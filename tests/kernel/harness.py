@@ -341,9 +341,7 @@ class Kernel:
     ) -> dict[str, Any]:
         """Send a request of any type and wait for its reply's content."""
         request_id = self.send(msg_type, content, channel=channel)
-        return self.wait_for(
-            lambda m: m.channel == channel, parent_id=request_id, timeout_s=timeout_s
-        ).content
+        return self.wait_for(lambda m: m.channel == channel, parent_id=request_id, timeout_s=timeout_s).content
 
     def send(
         self,

@@ -1,4 +1,4 @@
-"""What it costs, held to its limits: ratios measured in one run, against the openai client and the answer's own bytes."""
+"""What it costs, held to its limits: ratios of one run, against the openai client and the answer's own bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks import measures
 from llm_magic.events import Completed, TextDelta
 from llm_magic.turns import Turn, TurnBuilder
 from llm_magic.views import static
-from tests.fakes.scenarios import words
+from tests.fakes.answers import words
 
 if TYPE_CHECKING:
     from benchmarks.measures import Measure

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from tests.kernel.conftest import Chat, StartKernel
 
 pytestmark = pytest.mark.kernel
-LAST = "(lambda s: (s.last.status, s.last.text, len(s.current.slots), [t.text for t in s.current.turns], len(s.ledger.rows)))(get_ipython()._llm_magic.session)"
+LAST = (
+    "(lambda s: (s.last.status, s.last.text, len(s.current.slots), [t.text for t in s.current.turns]))"
+    "(get_ipython()._llm_magic.session)"
+)
 REFUSED = {
     "status-401": "AuthenticationError: The key was refused (HTTP 401)",
     "status-403": "AuthenticationError: Access was denied (HTTP 403)",
@@ -46,7 +49,7 @@ def test_refusal_is_one_line_and_sends_nothing_later(chat: Chat, model: str) -> 
 
     assert REFUSED[model] in chat.one_line(outcome)
     assert outcome.bundles == ()
-    status, text, slots, turns, _ = chat.kernel.value(LAST)
+    status, text, slots, turns = chat.kernel.value(LAST)
     assert (status, text, slots, turns) == ("failed", "", 1, [])
     check_next_ask_works(chat)
     assert len(chat.server.requests[-1].body["messages"]) == 1
@@ -61,7 +64,7 @@ def test_broken_stream_keeps_the_partial_answer(chat: Chat, model: str) -> None:
 
     assert BROKEN[model] in chat.one_line(outcome)
     assert "truncated" in outcome.bundles[-1]["text/plain"]
-    status, text, slots, turns, _ = chat.kernel.value(LAST)
+    status, text, slots, turns = chat.kernel.value(LAST)
     assert status == "truncated"
     assert text
     assert (slots, turns) == (1, [text])
@@ -239,7 +242,8 @@ session = get_ipython()._llm_magic.session
 backend = session.resolve(session.look_up(session.current)).backend
 %chat save {folder}/talk.json
 %llm hello
-seen = repr(session) + repr(backend) + repr(session.config) + repr(session.registry) + str(pickle.dumps(backend)) + stream.getvalue()
+seen = repr(session) + repr(backend) + repr(session.config) + repr(session.registry) + str(pickle.dumps(backend)) +
+stream.getvalue()
 u = %chat usage
 c = %chat config
 seen += u.to_csv() + c.to_csv() + repr(backend.info())

@@ -139,9 +139,7 @@ def test_widget_callback_belongs_to_a_notebook(module_kernel: Kernel) -> None:
         "get_comm_manager().register_target('t', opened)"
     )
     module_kernel.run(code, cell_id="a").checked()
-    module_kernel.send(
-        "comm_open", {"comm_id": "1", "target_name": "t", "data": {}}, metadata={"cellId": "a"}
-    )
+    module_kernel.send("comm_open", {"comm_id": "1", "target_name": "t", "data": {}}, metadata={"cellId": "a"})
 
     found = module_kernel.value("(found.kind, found.path, found.cell_id, found.run_id)")
 

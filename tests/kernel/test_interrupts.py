@@ -1,4 +1,4 @@
-"""Interrupts in a real kernel: the connection closes, the partial is kept, one line, and what was queued does not run."""
+"""Interrupts in a real kernel: the connection closes, the partial is kept, one line, and queued cells do not run."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def test_interrupt_in_the_middle_keeps_the_partial(chat: Chat, times: int) -> No
     assert turns == 1
     if times == 1:
         assert "interrupted" in outcome.bundles[-1]["text/plain"]
-    row = chat.kernel.value(
-        "(lambda r: (r.status, r.is_estimate))(get_ipython()._llm_magic.session.ledger.rows[-1])"
-    )
+    row = chat.kernel.value("(lambda r: (r.status, r.is_estimate))(get_ipython()._llm_magic.session.ledger.rows[-1])")
     assert row == ("interrupted", True)
     chat.run("%%chat\nnext", "next").checked()
     assert chat.kernel.value("_reply.text") == "next"
@@ -98,9 +96,7 @@ def test_interrupt_keeps_queued_cells_from_running(chat: Chat) -> None:
     number = len(chat.server.requests)
     first = chat.kernel.submit("%%chat -m tokens-2000@100\ncount", cell_id="one")
     second = chat.kernel.submit("ran = True", cell_id="two")
-    chat.server.wait_until(
-        lambda: len(chat.server.requests) > number and chat.server.billed[-1].output_tokens > 5
-    )
+    chat.server.wait_until(lambda: len(chat.server.requests) > number and chat.server.billed[-1].output_tokens > 5)
 
     chat.kernel.interrupt()
 

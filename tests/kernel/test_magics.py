@@ -52,7 +52,7 @@ def test_twenty_orders_of_ten_cells_leave_ten_slots(chat: Chat) -> None:
     """Run All, in any order, any number of times: as many slots as asking cells."""
     chat.begin()
     cells = [f"cell-{number}" for number in range(10)]
-    order = random.Random(7)  # noqa: S311  # an order, not a secret
+    order = random.Random(7)  # an order, not a secret
 
     for _ in range(20):
         order.shuffle(cells)
@@ -186,9 +186,7 @@ def test_conversations_are_begun_used_and_listed(chat: Chat) -> None:
     chat.run("%chat new birds", "n2").checked()
     chat.run("%%chat\nabout birds", "tb").checked()
     chat.run("%%chat\nabout trees again", "ta").checked()
-    table = (
-        chat.run("t = %chat list\n[(n, int(k)) for n, k in zip(t['name'], t['turns'])]", "c").checked().result
-    )
+    table = chat.run("t = %chat list\n[(n, int(k)) for n, k in zip(t['name'], t['turns'])]", "c").checked().result
     assert table is not None
     assert "('trees', 1)" in table["text/plain"]
     assert "('birds', 1)" in table["text/plain"]
@@ -197,9 +195,7 @@ def test_conversations_are_begun_used_and_listed(chat: Chat) -> None:
     chat.run("%%chat\nabout trees anew", "ta").checked()
     assert roles(chat) == ["user"]
     assert (
-        chat.kernel.value(
-            "[c.name for c in get_ipython()._llm_magic.session.conversations if c.is_archived][-1]"
-        )
+        chat.kernel.value("[c.name for c in get_ipython()._llm_magic.session.conversations if c.is_archived][-1]")
         == "trees~1"
     )
     chat.run("%chat use birds", "d").checked()
@@ -262,7 +258,7 @@ def test_tables_have_their_columns(chat: Chat, tmp_path: Path) -> None:
     for suffix in ("json", "jsonl", "csv", "parquet"):
         path = tmp_path / f"talk.{suffix}"
         chat.run(f"%chat save {path}\n%chat load {path}", "c").checked()
-        assert chat.kernel.value(f"get_ipython()._llm_magic.session.current.turns[-1].text") == "hello"
+        assert chat.kernel.value("get_ipython()._llm_magic.session.current.turns[-1].text") == "hello"
     assert "did you mean" in chat.one_line(chat.run("%chat lod x", "d"))
 
 
@@ -280,9 +276,7 @@ def test_dry_run_sends_nothing(chat: Chat) -> None:
 def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
     """%unload_ext removes magics and hooks, %reload_ext brings them back, conversations stay."""
     kernel = start_kernel(environ={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
-    before = (
-        "sorted(get_ipython().magics_manager.magics['cell']), len(get_ipython().input_transformers_cleanup)"
-    )
+    before = "sorted(get_ipython().magics_manager.magics['cell']), len(get_ipython().input_transformers_cleanup)"
     clean = kernel.value(before)
     kernel.run("%load_ext llm_magic").checked()
     assert kernel.value(before) != clean
@@ -299,8 +293,8 @@ def test_loading_imports_nothing_heavy_and_starts_no_thread(start_kernel: StartK
     kernel.run("import sys, threading; before = threading.active_count()")
     kernel.run("%load_ext llm_magic").checked()
 
-    heavy = "[m for m in ('openai', 'pandas', 'PIL', 'anywidget', 'numpy', 'genai_prices', 'markdown_it', 'nh3') if m in sys.modules]"
-    assert kernel.value(heavy) == []
+    heavy = ("openai", "pandas", "PIL", "anywidget", "numpy", "genai_prices", "markdown_it", "nh3")
+    assert kernel.value(f"[m for m in {heavy} if m in sys.modules]") == []
     assert kernel.value("threading.active_count() - before") == 0
 
 

@@ -30,10 +30,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def tree(folder: Path) -> dict[str, bytes | None]:
     """All below a folder: bytes of files, None for folders."""
-    return {
-        str(item.relative_to(folder)): item.read_bytes() if item.is_file() else None
-        for item in folder.rglob("*")
-    }
+    return {str(item.relative_to(folder)): item.read_bytes() if item.is_file() else None for item in folder.rglob("*")}
 
 
 def write(path: Path, config: Mapping[str, Any], *, indent: int = 4) -> None:
@@ -147,9 +144,7 @@ def test_off_keeps_what_was_edited_since(etc: Path) -> None:
 
     autoload.turn_off()
 
-    assert json.loads(path.read_text(encoding="utf-8")) == {
-        "InteractiveShellApp": {"exec_lines": ["import math"]}
-    }
+    assert json.loads(path.read_text(encoding="utf-8")) == {"InteractiveShellApp": {"exec_lines": ["import math"]}}
     assert tree(etc).keys() == {"ipython_config.json"}
 
 

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 JUDGE = Path(__file__).resolve().parents[2] / ".ci" / "check_skips.py"
-RAN = "".join(
-    f'<testcase classname="tests.{kind}.test_a" name="test_ran"/>' for kind in ("unit", "contract", "kernel")
-)
+RAN = "".join(f'<testcase classname="tests.{kind}.test_a" name="test_ran"/>' for kind in ("unit", "contract", "kernel"))
 BROWSER = '<testcase classname="tests.browser.test_b" name="test_ran"/>'
 SKIPPED = (
     '<testcase classname="tests.browser.test_b" name="test_seen">'

@@ -98,9 +98,7 @@ def test_download_says_where_the_weights_are(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_an_error_is_one_line_and_status_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_error_is_one_line_and_status_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """No traceback: the message, the hint, on stderr."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -142,9 +140,7 @@ def test_bar_is_few_lines_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
         bar(done * 1_000_000, 100_000_000)
     bar.end()
 
-    assert capsys.readouterr().err.splitlines() == [
-        f"local model: {part} of 100 MB" for part in (0, 25, 50, 75, 100)
-    ]
+    assert capsys.readouterr().err.splitlines() == [f"local model: {part} of 100 MB" for part in (0, 25, 50, 75, 100)]
 
 
 def test_autoload_says_what_it_changed(

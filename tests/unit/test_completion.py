@@ -182,12 +182,9 @@ def test_every_kind_of_completion_is_known() -> None:
 
 _CELLS = st.builds(
     str.__add__,
-    st.sampled_from(
-        ["%llm ", "%%llm ", "%%chat ", "%chat ", "x = %llm ", "%%chat\n", "%%time\n%%llm -m x\n", ""]
-    ),
+    st.sampled_from(["%llm ", "%%llm ", "%%chat ", "%chat ", "x = %llm ", "%%chat\n", "%%time\n%%llm -m x\n", ""]),
     st.lists(
-        st.sampled_from(["-m ", "--", "-", "=", "{{", "}}", " ", "'", '"', "(", "use ", "save ", "\n"])
-        | st.text()
+        st.sampled_from(["-m ", "--", "-", "=", "{{", "}}", " ", "'", '"', "(", "use ", "save ", "\n"]) | st.text()
     ).map("".join),
 )
 

@@ -56,9 +56,7 @@ def test_empty_is_a_value() -> None:
     """An empty system prompt, set on purpose, stays empty whatever the layers below say."""
     config = Config(session={"system": "Be brief."}, environ={})
 
-    assert config.look_up("system", ("conversation", {"system": ""})) == Value(
-        value="", origin="conversation"
-    )
+    assert config.look_up("system", ("conversation", {"system": ""})) == Value(value="", origin="conversation")
 
 
 def test_environment_is_read_in_order() -> None:
@@ -83,9 +81,7 @@ def test_environment_is_read_at_each_look_up(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_environment_that_does_not_fit_is_told() -> None:
     """A misfit in the environment is one line that names the variable."""
-    with pytest.raises(
-        ConfigurationError, match=r"LLM_MAGIC_SEED: 'many' does not fit seed\.  Hint: .*whole number"
-    ):
+    with pytest.raises(ConfigurationError, match=r"LLM_MAGIC_SEED: 'many' does not fit seed\.  Hint: .*whole number"):
         Config(environ={"LLM_MAGIC_SEED": "many"}).get("seed")
 
 

@@ -86,9 +86,7 @@ def test_tool_call_from_a_sparse_dict() -> None:
 @pytest.mark.parametrize("kind", ["video", None, 5])
 def test_unknown_part_is_told(kind: Any) -> None:
     """A part of an unknown type is one line that names the type and the known ones."""
-    with pytest.raises(
-        ContentError, match=rf"Unknown part type {kind!r}\.  Hint: known: text, image, audio, file"
-    ):
+    with pytest.raises(ContentError, match=rf"Unknown part type {kind!r}\.  Hint: known: text, image, audio, file"):
         part_from_dict({"type": kind})
 
 

@@ -63,9 +63,7 @@ def test_backend_error_keeps_its_details() -> None:
     assert isinstance(again, BackendError)
 
 
-@pytest.mark.parametrize(
-    ("text", "line"), [("", "Interrupted"), ("kept 3 words", "Interrupted: kept 3 words")]
-)
+@pytest.mark.parametrize(("text", "line"), [("", "Interrupted"), ("kept 3 words", "Interrupted: kept 3 words")])
 def test_interrupt_is_one_line_and_stops_loops(text: str, line: str) -> None:
     """The user's Stop is one line and a KeyboardInterrupt, which no ``except Exception`` swallows."""
     interrupt = Interrupted(text) if text else Interrupted()

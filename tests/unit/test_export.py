@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llm_magic import config
 from llm_magic.content import ImagePart, Message, TextPart, ToolCall, message
-from llm_magic.slots import CellKey, Conversation, Slot, context_messages
+from llm_magic.counts import Usage
 from llm_magic.errors import StoreError
 from llm_magic.export import (
     from_dict,
@@ -26,8 +26,8 @@ from llm_magic.export import (
     to_markdown,
 )
 from llm_magic.records import CONNECTION
+from llm_magic.slots import CellKey, Conversation, Slot, context_messages
 from llm_magic.turns import Turn
-from llm_magic.counts import Usage
 from tests.fakes.conversations import TEXTS, conversations
 
 DTYPES = {
@@ -61,9 +61,7 @@ DTYPES = {
 PNG = b"\x89PNG\r\n\x1a\n\x00\xff"
 
 
-def ask(
-    conversation: Conversation, text: str, answer: str = "fine", cell: str | None = None, **turn: Any
-) -> Turn:
+def ask(conversation: Conversation, text: str, answer: str = "fine", cell: str | None = None, **turn: Any) -> Turn:
     """A turn of a conversation, as the session adds it."""
     slot = conversation.reserve(CellKey(cell_id=cell) if cell else None)
     values: dict[str, Any] = {
@@ -82,9 +80,7 @@ def talk() -> Conversation:
     """Two turns, the first asked twice, with a picture."""
     conversation = Conversation(name="main", system="Be brief.", model="m")
     picture = ImagePart(data=PNG, media_type="image/png", width=2, height=3)
-    prompt = Message(
-        role="user", parts=(TextPart(text="What is "), picture, TextPart(text="?", label="mark"))
-    )
+    prompt = Message(role="user", parts=(TextPart(text="What is "), picture, TextPart(text="?", label="mark")))
     usage = Usage(input_tokens=10, output_tokens=2, total_tokens=12)
     ask(conversation, "one", "A fox.", "c1", prompt=(prompt,), usage=usage, cost_usd=0.25, model="m-1")
     ask(conversation, "two", "Red.", "c2", usage=usage, cost_usd=None)
@@ -177,11 +173,7 @@ def test_frame_counts_stand_on_answers_only(talk: Conversation) -> None:
 
     assert frame["input_tokens"].sum() == 30
     assert frame["cost_usd"].sum() == 0.75
-    assert (
-        frame.loc[frame["role"] == "user", ["input_tokens", "output_tokens", "cost_usd"]]
-        .isna()
-        .all(axis=None)
-    )
+    assert frame.loc[frame["role"] == "user", ["input_tokens", "output_tokens", "cost_usd"]].isna().all(axis=None)
     assert frame["cost_usd"].isna().tolist() == [True, False, True, False, True, True]
 
 
@@ -485,9 +477,7 @@ def test_jsonl_has_the_system_prompt_that_was_sent() -> None:
     assert json.loads(to_jsonl(conversation))["messages"][0] == {"role": "system", "content": "Session's."}
 
 
-@given(
-    st.lists(st.tuples(TEXTS.filter(bool), TEXTS.filter(bool)), max_size=4), st.none() | TEXTS.filter(bool)
-)
+@given(st.lists(st.tuples(TEXTS.filter(bool), TEXTS.filter(bool)), max_size=4), st.none() | TEXTS.filter(bool))
 @settings(deadline=None)
 def test_jsonl_round_trip_keeps_the_messages(pairs: list[tuple[str, str]], system: str | None) -> None:
     """What would be sent is sent again after a round trip, and nothing is stale."""
@@ -513,9 +503,7 @@ ROLE_LISTS = st.lists(st.sampled_from(["system", "developer", "user", "assistant
 def test_jsonl_takes_any_order_of_roles(roles: list[str], form: str) -> None:
     """Any order of messages becomes slots, and no message up to the last answer is lost."""
     messages = [{"role": role, "content": f"{role} {index}"} for index, role in enumerate(roles)]
-    text = (
-        json.dumps({"messages": messages}) if form == "one line" else "\n\n".join(map(json.dumps, messages))
-    )
+    text = json.dumps({"messages": messages}) if form == "one line" else "\n\n".join(map(json.dumps, messages))
 
     made = from_jsonl(text)
 

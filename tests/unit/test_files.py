@@ -63,9 +63,7 @@ def test_text_is_read_as_it_is(text: str) -> None:
     assert part_from_bytes(text.encode("utf-16")) == TextPart(text=text)
 
 
-@pytest.mark.parametrize(
-    "text", ["BMW sells cars, and this is text about it", "II* is not TIFF", "%!PS", "GIF", "ID"]
-)
+@pytest.mark.parametrize("text", ["BMW sells cars, and this is text about it", "II* is not TIFF", "%!PS", "GIF", "ID"])
 def test_text_that_begins_like_a_format_is_text(text: str) -> None:
     """The first letters of a format do not make a text an image."""
     assert part_from_bytes(text.encode()) == TextPart(text=text)
@@ -106,9 +104,7 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     """A typo in a file's name is one line with the nearest name in its folder."""
     (tmp_path / "report.csv").write_text("a")
 
-    with pytest.raises(
-        ContentError, match=r"There is no file .*reprt\.csv\.  Hint: did you mean report\.csv\?"
-    ):
+    with pytest.raises(ContentError, match=r"There is no file .*reprt\.csv\.  Hint: did you mean report\.csv\?"):
         part_from_path(tmp_path / "reprt.csv")
     with pytest.raises(ContentError, match=r"there is no folder .*nowhere either"):
         part_from_path(tmp_path / "nowhere" / "a.csv")

@@ -49,9 +49,7 @@ def gradient(mode: str, size: tuple[int, int] = (40, 30)) -> Image.Image:
         return Image.frombytes(mode, size, raw)
     if mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.applyTransform(
-            grey.convert("RGB"), ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
-        )
+        converted = ImageCms.applyTransform(grey.convert("RGB"), ImageCms.buildTransform(srgb, lab, "RGB", "LAB"))
         assert converted is not None
         return converted
     if mode == "PA":
@@ -364,9 +362,7 @@ def test_image_from_figure_draws_it() -> None:
         "part = image_from_figure(figure)\n"
         "print(part.media_type, part.width > 200, 'matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
 
     assert done.stdout.split() == ["image/png", "True", "False"]
 

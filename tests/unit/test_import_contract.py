@@ -45,9 +45,7 @@ def test_every_module_imports_only_from_layers_below() -> None:
 def test_an_import_from_above_breaks_the_contract(copy: Path) -> None:
     """A lower module that imports a higher one, even inside a function, is found and named."""
     with (copy / "llm_magic" / "counts.py").open("a") as module:
-        module.write(
-            "\n\ndef shortcut() -> object:\n    from .session import Session\n\n    return Session\n"
-        )
+        module.write("\n\ndef shortcut() -> object:\n    from .session import Session\n\n    return Session\n")
 
     code, told = lint(copy)
 

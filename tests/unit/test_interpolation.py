@@ -307,9 +307,7 @@ def test_labelled_text_stays_apart_on_its_own_lines() -> None:
     def convert(value: Any, name: str) -> tuple[Part, ...]:
         return (TextPart(text=value, label=name),)
 
-    parts = interpolate(
-        "in {{ a }} and {{ b }}\nnow {{ c }}", {"a": "1\n2", "b": "3\n4", "c": "5"}, convert=convert
-    )
+    parts = interpolate("in {{ a }} and {{ b }}\nnow {{ c }}", {"a": "1\n2", "b": "3\n4", "c": "5"}, convert=convert)
 
     assert parts == (
         TextPart(text="in "),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from llm_magic.content import message
+from llm_magic.counts import Usage
 from llm_magic.ledger import Ledger, LedgerRow, row_from_turn, total_of
 from llm_magic.reply import dollars
 from llm_magic.turns import Turn
-from llm_magic.counts import Usage
 
 DTYPES = {
     "at": "datetime64[ns, UTC]",

@@ -73,9 +73,7 @@ def test_line_without_options_is_the_prompt() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text", ["-5 + 3 is?", "- item", "-", "--- title", "---", "-> go", "-(a)", "--5", "—m x"]
-)
+@pytest.mark.parametrize("text", ["-5 + 3 is?", "- item", "-", "--- title", "---", "-> go", "-(a)", "--5", "—m x"])
 def test_dash_that_is_no_option_begins_the_prompt(text: str) -> None:
     """A dash before a digit, a space, a dash or a sign is prompt."""
     assert prompt(text) == text
@@ -169,11 +167,7 @@ def test_every_row_is_understood(row: Any) -> None:
     """No row of the table is only help: each is taken in each of its forms."""
     value = {"KEY=VALUE": "a=1", "NUMBER": "1", "COUNT": "1", "SECONDS": "1"}.get(row.metavar, "x")
     value = row.choices[0] if row.choices else value
-    forms = (
-        [f"{flag} {value}" for flag in row.flags] + [f"--{row.name}={value}"]
-        if row.metavar
-        else list(row.flags)
-    )
+    forms = [f"{flag} {value}" for flag in row.flags] + [f"--{row.name}={value}"] if row.metavar else list(row.flags)
 
     read = [options(form) for form in forms]
 

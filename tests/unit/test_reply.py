@@ -36,7 +36,13 @@ def test_reply_gives_its_turn() -> None:
     reply = Reply(turn=turn(text="Paris.", usage=usage, model="m-2026", cost_usd=0.5, request_id="r", ttft_s=0.1))
 
     assert str(reply) == reply.text == "Paris."
-    assert (reply.model, reply.usage, reply.cost_usd, reply.request_id, reply.ttft_s) == ("m-2026", usage, 0.5, "r", 0.1)
+    assert (reply.model, reply.usage, reply.cost_usd, reply.request_id, reply.ttft_s) == (
+        "m-2026",
+        usage,
+        0.5,
+        "r",
+        0.1,
+    )
     assert repr(reply) == "Paris."
     assert [part.text for part in reply.parts if hasattr(part, "text")] == ["Paris."]
     assert "3 → 2 tokens · $0.50" in reply._repr_mimebundle_()["text/html"]
@@ -75,7 +81,10 @@ def test_code_is_what_stands_in_fences() -> None:
         ({"text": "x", "finish_reason": "length"}, "cut off: the limit of tokens was reached"),
         ({"text": "x", "finish_reason": "content_filter"}, "cut off by the provider's content filter"),
         ({}, "(empty reply)"),
-        ({"tool_calls": (ToolCall(id="1", name="add", arguments="{}"),)}, "the model asked to call add; nothing was called"),
+        (
+            {"tool_calls": (ToolCall(id="1", name="add", arguments="{}"),)},
+            "the model asked to call add; nothing was called",
+        ),
     ],
 )
 def test_remarks_say_how_it_ended(fields: dict[str, Any], says: str) -> None:

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 
 from llm_magic.content import ImagePart, Message, TextPart, message
-from llm_magic.slots import Conversation
 from llm_magic.errors import MissingDependencyError, StoreError
 from llm_magic.records import CONNECTION
 from llm_magic.saving import load, save
+from llm_magic.slots import Conversation
 from llm_magic.turns import Turn
 from tests.fakes.conversations import conversations
 
@@ -65,9 +65,7 @@ def test_file_round_trip_is_exact(
 
 @given(conversation=conversations(has_empty=False, has_turns=True))
 @settings(deadline=None, max_examples=50)
-def test_csv_round_trip_is_exact(
-    conversation: Conversation, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_csv_round_trip_is_exact(conversation: Conversation, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A conversation with turns comes back from .csv, line ends, quotes and "NA" included."""
     path = tmp_path_factory.mktemp("files") / "talk.csv"
 
@@ -93,9 +91,7 @@ def test_markdown_is_saved_and_not_loaded(talk: Conversation, tmp_path: Path) ->
     path = save(talk, tmp_path / "talk.md")
 
     assert path.read_text(encoding="utf-8").startswith("# main\n")
-    with pytest.raises(
-        StoreError, match=r"\.md can be saved and not loaded.*\.json, \.jsonl, \.csv, \.parquet"
-    ):
+    with pytest.raises(StoreError, match=r"\.md can be saved and not loaded.*\.json, \.jsonl, \.csv, \.parquet"):
         load(path)
 
 
@@ -213,9 +209,7 @@ def test_file_may_begin_with_a_byte_order_mark(talk: Conversation, suffix: str, 
 def test_newer_file_says_so(talk: Conversation, tmp_path: Path) -> None:
     """A file of a later format says that it is, and what to do."""
     path = save(talk, tmp_path / "talk.json")
-    path.write_text(
-        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"version": 2}), encoding="utf-8"
-    )
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"version": 2}), encoding="utf-8")
 
     with pytest.raises(StoreError, match=r"format 2.*pip install -U"):
         load(path)
@@ -336,8 +330,6 @@ def test_import_loads_nothing_heavy(module: str) -> None:
     heavy = "('pandas', 'numpy', 'pyarrow', 'openai', 'PIL', 'anywidget')"
     code = f"import sys, llm_magic.{module}; print([name for name in {heavy} if name in sys.modules])"
 
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

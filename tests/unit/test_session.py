@@ -1,11 +1,11 @@
-"""Session and Python API on scripted backends: what is sent, what is kept, what the ledger says, what can be awaited."""
+"""Session and Python API on scripted backends: what is sent, kept, entered in the ledger, and awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from llm_magic.api import Conversation
 from llm_magic.backends.base import Backend
 from llm_magic.config import Config
 from llm_magic.content import message
+from llm_magic.counts import Usage
 from llm_magic.errors import (
     AuthenticationError,
     BackendError,
@@ -25,7 +26,6 @@ from llm_magic.errors import (
 )
 from llm_magic.events import TextDelta
 from llm_magic.session import Ask, Cell, Session
-from llm_magic.counts import Usage
 from llm_magic.testing import ScriptedBackend, says
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_ask_remembers_and_sends_the_context(session: Session) -> None:
 
 
 def test_empty_system_prompt_stays_empty(session: Session) -> None:
-    """"" means none, also where the session has one."""
+    """An empty prompt means none, also where the session has one."""
     session.config.session["system"] = "session's"
     chat, backend = talk(session)
     chat.ask("a")
@@ -129,7 +129,7 @@ def test_backend_that_breaks_its_promise_is_one_line(session: Session) -> None:
     """An exception that is not ours becomes a BackendError, and the turn is kept."""
 
     class Broken(ScriptedBackend):
-        async def stream(self, request: Request):  # type: ignore[no-untyped-def, override]
+        async def stream(self, request: Request):  # type: ignore[no-untyped-def]
             yield TextDelta(text="so far")
             raise ZeroDivisionError("oops")
 
@@ -223,7 +223,9 @@ def test_cancel_stops_everything(session: Session) -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    run = session.ask(Ask(prompt=(message("user", "b"),), conversation=chat, is_kept=False, backend=backend, settings={"model": "m"}))
+    run = session.ask(
+        Ask(prompt=(message("user", "b"),), conversation=chat, is_kept=False, backend=backend, settings={"model": "m"})
+    )
     end = time.monotonic() + 10
     while backend.open_streams < 2 and time.monotonic() < end:
         run.batch(0.01)
@@ -253,7 +255,7 @@ def test_requests_in_flight_are_limited(session: Session) -> None:
     most = 0
 
     class Counting(ScriptedBackend):
-        async def stream(self, request: Request):  # type: ignore[no-untyped-def, override]
+        async def stream(self, request: Request):  # type: ignore[no-untyped-def]
             nonlocal most
             async for event in super().stream(request):
                 most = max(most, self.open_streams)
@@ -274,7 +276,7 @@ def test_blocking_ask_inside_an_answer_is_refused(session: Session) -> None:
     chat, _ = talk(session)
 
     class Nested(ScriptedBackend):
-        async def stream(self, request: Request):  # type: ignore[no-untyped-def, override]
+        async def stream(self, request: Request):  # type: ignore[no-untyped-def]
             chat.ask("inside")
             async for event in super().stream(request):
                 yield event
@@ -311,7 +313,8 @@ def test_retry_and_fork_and_undo(session: Session) -> None:
 def test_unknown_names_and_refused_parameters(session: Session) -> None:
     """Settings are checked, parameters of ours are refused, and nothing is sent."""
     chat, backend = talk(session)
-    for options in ({"n": 2}, {"temperature": "hot"}, {"functions": []}):
+    refused: list[dict[str, Any]] = [{"n": 2}, {"temperature": "hot"}, {"functions": []}]
+    for options in refused:
         with pytest.raises(ConfigurationError):
             chat.ask("a", **options)
     with pytest.raises(ConfigurationError, match="prompt is empty"):

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magic.content import message
-from llm_magic.slots import CellKey, Conversation, Slot, context_messages
 from llm_magic.errors import ConfigurationError
+from llm_magic.slots import CellKey, Conversation, Slot, context_messages
 from llm_magic.turns import Turn
 
 IDS = count()
@@ -172,8 +172,7 @@ def test_only_what_says_something_is_sent(asks: list[tuple[str, str, bool]]) -> 
     for number, (status, text, _) in enumerate(asks):
         ask(conversation, f"c{number}", status=status, text=text)
     conversation.slots = tuple(
-        replace(slot, is_hidden=is_hidden)
-        for slot, (_, _, is_hidden) in zip(conversation.slots, asks, strict=True)
+        replace(slot, is_hidden=is_hidden) for slot, (_, _, is_hidden) in zip(conversation.slots, asks, strict=True)
     )
 
     expected = [
@@ -347,8 +346,6 @@ def test_slot_is_found_by_its_id() -> None:
 
 def test_repr_shows_no_prompt() -> None:
     """A conversation's repr is its name and size, not what was said."""
-    conversation = Conversation(
-        name="main", slots=(Slot(id="s", versions=(Turn(id="t", prompt=(), text="secret"),)),)
-    )
+    conversation = Conversation(name="main", slots=(Slot(id="s", versions=(Turn(id="t", prompt=(), text="secret"),)),))
 
     assert repr(conversation) == "<Conversation 'main': 1 turns>"

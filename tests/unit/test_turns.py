@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magic.content import Message, TextPart, ToolCall, message
+from llm_magic.counts import Usage
 from llm_magic.events import (
     Completed,
     Event,
@@ -26,7 +27,6 @@ from llm_magic.events import (
     UsageReport,
 )
 from llm_magic.turns import Status, Turn, TurnBuilder, new_id
-from llm_magic.counts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -177,9 +177,7 @@ def test_times_are_measured_from_the_ask() -> None:
     assert (turn.ttft_s, turn.latency_s) == (1.5, 4.0)
 
 
-@pytest.mark.parametrize(
-    "event", [ReasoningDelta(text="a"), RefusalDelta(text="a"), ToolCallDelta(index=0, name="f")]
-)
+@pytest.mark.parametrize("event", [ReasoningDelta(text="a"), RefusalDelta(text="a"), ToolCallDelta(index=0, name="f")])
 def test_first_piece_may_be_of_any_kind(event: Event) -> None:
     """Reasoning, a refusal and a call are the first of an answer too."""
     assert folded([event]).build().ttft_s == 1
@@ -251,9 +249,7 @@ def test_status_says_how_it_ended(events: list[Event], status: Status | None, ex
 @pytest.mark.parametrize("status", get_args(Status))
 @pytest.mark.parametrize("text", ["", "a"])
 @pytest.mark.parametrize("refusal", ["", "no"])
-def test_turn_is_sendable_if_it_says_something_and_did_not_fail(
-    status: Status, text: str, refusal: str
-) -> None:
+def test_turn_is_sendable_if_it_says_something_and_did_not_fail(status: Status, text: str, refusal: str) -> None:
     """Failed turns and empty ones are no context."""
     turn = Turn(id="t", prompt=(), status=status, text=text, refusal=refusal)
 

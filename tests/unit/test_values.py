@@ -157,9 +157,7 @@ def test_lists_keep_their_order() -> None:
 
     parts = to_parts(["before", RED, ("between", [df]), 7, "after"])
 
-    kinds = [
-        part.text if isinstance(part, TextPart) and not part.label else type(part).__name__ for part in parts
-    ]
+    kinds = [part.text if isinstance(part, TextPart) and not part.label else type(part).__name__ for part in parts]
     assert kinds == ["before", "ImagePart", "between", "TextPart", "7", "after"]
 
 
@@ -345,9 +343,7 @@ def test_image_option_takes_pictures_paths_and_addresses(tmp_path: Path) -> None
         assert isinstance(part, ImagePart)
         assert (part.width, part.detail) == (20, "high")
     assert len(image_parts([RED, RED])) == 2
-    assert image_parts("HTTPS://host/a.png", limits=limits) == (
-        ImagePart(url="HTTPS://host/a.png", detail="high"),
-    )
+    assert image_parts("HTTPS://host/a.png", limits=limits) == (ImagePart(url="HTTPS://host/a.png", detail="high"),)
 
 
 @pytest.mark.parametrize(
@@ -398,8 +394,6 @@ def test_nothing_heavy_is_imported() -> None:
         "to_parts([1, 'a', {'b': 2}]); to_parts(b'text'); to_parts(object())\n"
         "print(sorted({'pandas', 'numpy', 'PIL', 'matplotlib', 'openai'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "[]"

@@ -77,7 +77,14 @@ def test_plain_view_streams_safely(capsys: pytest.CaptureFixture[str]) -> None:
 def test_plain_view_tells_thinking_and_retries_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Reasoning is a word, a retry a line."""
     retry = Retrying(attempt=1, max_retries=2, wait_s=1.5, reason="rate limited")
-    play(PlainView(has_footer=False), retry, ReasoningDelta(text="hm"), ReasoningDelta(text="hm"), TextDelta(text="so"), DONE)
+    play(
+        PlainView(has_footer=False),
+        retry,
+        ReasoningDelta(text="hm"),
+        ReasoningDelta(text="hm"),
+        TextDelta(text="so"),
+        DONE,
+    )
 
     assert capsys.readouterr().out == "[rate limited, retry 1/2 in 1.5 s]\n[thinking]\nso\n"
 

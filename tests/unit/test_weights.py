@@ -84,9 +84,7 @@ class Index:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 is_wheel = self.path.endswith(".whl")
-                data = (
-                    wheel.read_bytes() if is_wheel else f'<a href="/{WHEEL_NAME}">{WHEEL_NAME}</a>'.encode()
-                )
+                data = wheel.read_bytes() if is_wheel else f'<a href="/{WHEEL_NAME}">{WHEEL_NAME}</a>'.encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/octet-stream" if is_wheel else "text/html")
                 self.send_header("Content-Length", str(len(data)))
