@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping, Sequence
 
     from markdown_it import MarkdownIt
-    from markdown_it.renderer import RendererHTML
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
     from markdown_it.utils import OptionsDict
@@ -75,10 +74,10 @@ def parser() -> MarkdownIt:
     made.core.ruler.after("inline", "tasks", _mark_tasks)
     made.core.ruler.after("inline", "shallow", _cut_nesting)
     # A refused link is still parsed as one: as text it would show its brackets, and other links would form.
-    made.validateLink = lambda _url: True  # type: ignore[method-assign]  # the documented way to replace it
+    made.validateLink = lambda _url: True  # type: ignore[assignment,method-assign]  # how its manual replaces it
     # Plain functions go into the renderer's table; add_render_rule would bind them as methods.
-    renderer: RendererHTML = made.renderer  # type: ignore[assignment]  # the default renderer class
-    renderer.rules |= {
+    renderer: Any = made.renderer
+    rules: dict[str, Any] = {
         "code_block": _code,
         "fence": _code,
         "image": _image,
@@ -86,6 +85,7 @@ def parser() -> MarkdownIt:
         "td_open": _cell,
         "th_open": _cell,
     }
+    renderer.rules |= rules
     return made
 
 
