@@ -112,7 +112,7 @@ def _css_class(kind: _TokenType) -> str:
         Name.Function: "nf",
         Name.Class: "nc",
     }
-    return next((css for parent, css in classes.items() if parent in kind.split()), "")  # type: ignore[comparison-overlap]  # a token type holds its kinds
+    return next((css for parent, css in classes.items() if parent in kind.split()), "")
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 r"""What a formula may use: the macros, symbols and environments of LaTeX that only draw.
 
-Left out on purpose: whatever defines (``\def``), loads (``\require``), links (``\href``), styles (``\class``, ``\color``),
-numbers (``\tag``, ``\label``), or moves and sizes freely (``\rule``, ``\hspace``, ``\raise``, ``\llap``, ``\Huge``).
+Left out on purpose: whatever defines (``\def``), loads (``\require``), links (``\href``), styles (``\class``), numbers
+(``\tag``, ``\label``), or moves and sizes freely (``\rule``, ``\hspace``, ``\raise``, ``\llap``, ``\Huge``).
 
 Source: the macro tables of MathJax 3's packages ``base``, ``ams`` and ``boldsymbol``.
 """
