@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from genai_prices.types import Provider
+
     from .counts import Usage
 
 DEFAULT_MODEL = "gpt-5.4-mini"
@@ -176,21 +178,26 @@ def cost_usd(usage: Usage, model: str, *, provider: str | None = None, at: datet
 def context_window(model: str, *, provider: str | None = None) -> int | None:
     """How many tokens a model reads and writes at most; None where unknown."""
     provider = provider or _maker(model)
-    return _windows(provider).get(_named(model, provider)) if provider else None
-
-
-@functools.cache
-def known_models(provider: str) -> tuple[str, ...]:
-    """Names of a provider's models, as far as prices are known; nothing for an unknown provider."""
-    return tuple(_windows(provider))
-
-
-@functools.cache
-def _windows(provider: str) -> Mapping[str, int | None]:
+    served_by = _provider(provider) if provider else None
+    if provider is None or served_by is None:
+        return None
     from genai_prices import data
 
-    found = next((item for item in data.providers if item.id == provider), None)
-    return {model.id: model.context_window for model in found.models} if found else {}
+    found = served_by.find_model(_named(model, provider), all_providers=data.providers)
+    return found.context_window if found else None
+
+
+def known_models(provider: str) -> tuple[str, ...]:
+    """Names of a provider's models, as far as prices are known; nothing for an unknown provider."""
+    served_by = _provider(provider)
+    return tuple(model.id for model in served_by.models) if served_by else ()
+
+
+@functools.cache
+def _provider(provider: str) -> Provider | None:
+    from genai_prices import data
+
+    return next((item for item in data.providers if item.id == provider), None)
 
 
 def _maker(model: str) -> str | None:
@@ -200,7 +207,7 @@ def _maker(model: str) -> str | None:
 
 def _named(model: str, provider: str) -> str:
     """A model's name as the provider's own price list has it: makers' lists know no route before it."""
-    return _bare(model) if provider in _MAKERS else model
+    return model.lower().rpartition("/")[2] if provider in _MAKERS else model
 
 
 def _bare(model: str) -> str:
