@@ -107,7 +107,7 @@ def test_prices_are_those_of_the_table() -> None:
     assert cost_usd(USAGE, "gpt-4o-2024-08-06") == price
     assert cost_usd(USAGE, "openai/gpt-4o") == price
     assert cost_usd(USAGE, "claude-sonnet-4-5") is not None
-    assert cost_usd(USAGE, "ft:gpt-4o:acme::x") != price  # a tuned model costs more
+    assert cost_usd(USAGE, "ft:gpt-4o-mini-2024-07-18:acme::x") == pytest.approx(0.42)  # tuned models cost more
     assert cost_usd(USAGE, "gpt-4o", at=datetime(2025, 6, 1, tzinfo=UTC)) == price
 
 
