@@ -118,7 +118,7 @@ class Registry:
         name, slash, rest = model.partition("/")
         if model in ("local", catalog.LOCAL_MODEL):
             return self._local(look_up, catalog.LOCAL_MODEL)
-        if slash and base_url.value is None:
+        if slash:
             if name == "local":
                 return self._local(look_up, rest)
             if name in _registered or (name != "openai" and name in _entry_points()):
