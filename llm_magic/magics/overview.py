@@ -180,11 +180,13 @@ def _html(head: str, rows: Sequence[tuple[str, ...]], foot: str) -> str:
     from html import escape
 
     # JupyterLab aligns the cells of any table to the right, and only a style of the cell's own changes that.
-    cells = "".join(
-        "<tr>" + "".join(f'<td style="text-align: left">{escape(cell)}</td>' for cell in (number, line, used, marked)) + "</tr>"
+    left = 'style="text-align: left"'
+    lines = [
+        "".join(f"<td {left}>{escape(cell)}</td>" for cell in (number, line, used, marked))
         for number, line, marked, used in rows
-    )
-    heads = "".join(f'<th style="text-align: left">{name}</th>' for name in ("", "prompt", "tokens", "marks"))
+    ]
+    cells = "".join(f"<tr>{line}</tr>" for line in lines)
+    heads = "".join(f"<th {left}>{name}</th>" for name in ("", "prompt", "tokens", "marks"))
     titles = f"<thead><tr>{heads}</tr></thead>"
     table = f"<table>{titles}<tbody>{cells}</tbody></table>" if rows else ""
     return rendering.answer_html(f"<p>{escape(head)}</p>{table}" + rendering.footer_html(foot))
