@@ -162,6 +162,10 @@ class Commands:
             self._session.run(self._session.registry.stop("local"))
             self._say("the local model is stopped; the next ask starts it again")
         else:
+            chosen = self._session.config.get("local_model")
+            if chosen:
+                self._say(f"the local model is {chosen}, by the setting local_model")
+                return
             path = weights.installed()
             self._say(
                 f"weights: {path}"

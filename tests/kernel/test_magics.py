@@ -163,6 +163,35 @@ def test_frames_and_pictures_are_sent_in_order(chat: Chat) -> None:
     assert rest.endswith(", please")
 
 
+def test_pictures_and_files_are_attached(chat: Chat, tmp_path: Path) -> None:
+    """-i and -f take expressions, paths and URLs, and come after the prompt in their order."""
+    chat.begin()
+    (tmp_path / "notes.txt").write_text("a note")
+    chat.run(f"from PIL import Image\nimg = Image.new('L', (4, 4))\nimg.save(r'{tmp_path}/dot.png')", "a").checked()
+    line = f"-i img -i {tmp_path}/dot.png -i https://example.org/far.png --detail low -f {tmp_path}/notes.txt"
+    chat.run(f"%%chat {line}\nlook", "b").checked()
+
+    text, *pictures, note = chat.server.requests[-1].body["messages"][-1]["content"]
+    assert text["text"] == "look"
+    assert [part["image_url"]["url"].partition("/")[0] for part in pictures[:2]] == ["data:image", "data:image"]
+    assert pictures[2]["image_url"] == {"url": "https://example.org/far.png", "detail": "low"}
+    assert "a note" in note["text"]
+    assert "nowhere.png" in chat.one_line(chat.run("%%chat -i nowhere.png\nlook", "c"))
+
+
+def test_local_model_is_not_downloaded_by_itself(start_kernel: StartKernel) -> None:
+    """Without a key and without the weights, %%chat says in one line how to get them."""
+    kernel = start_kernel()
+    kernel.run("%load_ext llm_magic").checked()
+
+    ((name, text, traceback),) = kernel.run("%%chat\nhello", cell_id="a").errors
+
+    assert name == "RequestRejectedError"
+    assert "The local model is not on this machine." in text
+    assert "%chat local download" in text
+    assert len(traceback) == 1
+
+
 def test_options_hold_for_their_cell_only(chat: Chat) -> None:
     """Parameters go on the wire under their names, for one cell."""
     chat.run(
