@@ -80,7 +80,7 @@ class Dialect:
         options = params.pop("stream_options", {})
         body: dict[str, Any] = {
             "model": request.model,
-            "messages": [wire.message_to_openai(message) for message in request.messages],
+            "messages": [wire.message_to_openai(wire.sendable(message)) for message in request.messages],
             **params,
         }
         if request.is_streaming:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from ..content import (
@@ -40,7 +41,7 @@ def message_to_openai(item: Message) -> dict[str, Any]:
             if not item.tool_calls:
                 out["content"] = ""
         case (TextPart(text=text),):
-            out["content"] = _sendable(text)
+            out["content"] = text
         case parts:
             out["content"] = [part_to_openai(part) for part in parts]
     if item.name is not None:
@@ -52,11 +53,22 @@ def message_to_openai(item: Message) -> dict[str, Any]:
     return out
 
 
+def sendable(item: Message) -> Message:
+    """A message as UTF-8 can carry it: half a surrogate pair, as broken decoding leaves it, becomes a question mark."""
+    if all(part.text.isascii() or _is_utf8(part.text) for part in item.parts if isinstance(part, TextPart)):
+        return item
+    parts = (
+        replace(part, text=part.text.encode("utf-8", "replace").decode("utf-8")) if isinstance(part, TextPart) else part
+        for part in item.parts
+    )
+    return replace(item, parts=tuple(parts))
+
+
 def part_to_openai(part: Part) -> dict[str, Any]:
     """A part as the protocol has it."""
     match part:
         case TextPart():
-            return {"type": "text", "text": _sendable(part.text)}
+            return {"type": "text", "text": part.text}
         case ImagePart():
             url = part.url or f"data:{part.media_type};base64,{_base64(part)}"
             detail = {} if part.detail == "auto" else {"detail": part.detail}
@@ -164,6 +176,9 @@ def _base64(part: ImagePart | AudioPart | FilePart) -> str:
     return text
 
 
-def _sendable(text: str) -> str:
-    """Text as UTF-8 can carry it: half a surrogate pair, as broken decoding leaves it, becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

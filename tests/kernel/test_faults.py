@@ -242,8 +242,8 @@ session = get_ipython()._llm_magic.session
 backend = session.resolve(session.look_up(session.current)).backend
 %chat save {folder}/talk.json
 %llm hello
-seen = repr(session) + repr(backend) + repr(session.config) + repr(session.registry) + str(pickle.dumps(backend)) +
-stream.getvalue()
+seen = "".join(map(repr, (session, backend, session.config, session.registry, pickle.dumps(backend))))
+seen += stream.getvalue()
 u = %chat usage
 c = %chat config
 seen += u.to_csv() + c.to_csv() + repr(backend.info())
