@@ -1,8 +1,7 @@
 """Work with language models inside a notebook.
 
-``%load_ext llm_magic`` gives ``%%chat``, ``%llm``, ``%%llm`` and ``%chat``; the names below are the same engine from
-Python.
-Importing this package loads nothing heavy and starts no thread: names arrive when they are first used.
+``%load_ext llm_magic`` gives ``%%chat``, ``%llm``, ``%%llm`` and ``%chat``; the names below are the same engine
+from Python. Importing this package loads nothing heavy and starts no thread: names arrive when they are first used.
 """
 
 from __future__ import annotations

@@ -55,9 +55,8 @@ class Conversation(base.Conversation):
 
         Args:
             parts: Text, pictures, DataFrames …, in order; see ``register_content`` for more.
-            options: ``keep`` (default True), ``fresh`` (default False), ``timeout_s``, any setting of ``%chat
-            config`` by
-                name, and any other request parameter by its OpenAI name.
+            options: ``keep`` (default True), ``fresh`` (default False), ``timeout_s``, any setting of
+                ``%chat config`` by name, and any other request parameter by its OpenAI name.
 
         Raises:
             Interrupted: The user interrupted; what had arrived is kept.

@@ -149,8 +149,7 @@ class Session:
         """Begin a conversation and make it the current one.
 
         An existing name is archived and begun afresh. Without a name, a cell that made one before begins that one
-        afresh,
-        so that Run All is harmless.
+        afresh, so that Run All is harmless.
         """
         with self.lock:
             if name is None and cell_id is not None:

@@ -70,9 +70,8 @@ class OpenAIBackend:
     """Chat Completions.
 
     Args:
-        api_key: The key, or a function (async or not) that returns it, called for each request. None takes
-        the first
-            of LLM_MAGIC_API_KEY, OPENAI_API_KEY, MBODI_API_KEY that is set; a server of one's own may need
+        api_key: The key, or a function (async or not) that returns it, called for each request. None takes the
+            first of LLM_MAGIC_API_KEY, OPENAI_API_KEY, MBODI_API_KEY that is set; a server of one's own may need
             none.
         base_url: Address of the server, with or without ``/chat/completions``. None takes the first of
             LLM_MAGIC_BASE_URL, OPENAI_BASE_URL, OPENAI_API_BASE that is set, else OpenAI's.

@@ -121,7 +121,7 @@ class Registry:
         if slash:
             if name == "local":
                 return self._local(look_up, rest)
-            if name in _registered or (name != "openai" and name in _entry_points()):
+            if name != "openai" and name in {*_registered, *_entry_points()}:
                 return Choice(backend=self._kept(("backend", name), factory(name)), model=rest)
         return Choice(backend=self._openai(look_up, model), model=model)
 

@@ -26,9 +26,8 @@ def scope(shell: InteractiveShell) -> dict[str, Any]:
 def caller_locals() -> Mapping[str, Any]:
     """Locals of the code that ran the magic, empty at the top level of a cell.
 
-    IPython hands a line magic its caller's locals, but a cell magic only the user's namespace, also when it is called
-    in a
-    function: hence the walk, the same for both.
+    IPython hands a line magic its caller's locals, but a cell magic only the user's namespace, also when it is
+    called in a function: hence the walk, the same for both.
     """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:

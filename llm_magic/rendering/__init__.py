@@ -1,8 +1,7 @@
 """Hostile text to safe HTML and safe plain text.
 
 Comes in: what a model wrote. Goes out: HTML in which nothing runs, loads or restyles, and text that a terminal only
-shows.
-The parser, the cleaner and the highlighter are imported by the first rendering, not with this package.
+shows. The parser, the cleaner and the highlighter are imported by the first rendering, not with this package.
 """
 
 from __future__ import annotations

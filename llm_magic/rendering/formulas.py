@@ -1,10 +1,9 @@
 r"""Formulas in Markdown: ``$…$``, ``\(…\)``, ``$$…$$`` and ``\[…\]``, typeset only where that is safe.
 
 MathJax is an interpreter that shares its macros with the whole page: a formula could make links, redefine macros of
-other
-outputs, load extensions, cover the page. So a formula is handed to it only if all its macros, environments and lengths
-are on the lists below; any other is shown as code, its source readable. Comes in: the parser and its states; goes out:
-tokens of type ``formula`` and their HTML.
+other outputs, load extensions, cover the page. So a formula is handed to it only if all its macros, environments
+and lengths are on the lists below; any other is shown as code, its source readable. Comes in: the parser and its
+states; goes out: tokens of type ``formula`` and their HTML.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """Rendering an answer while it arrives, in time linear in its length.
 
-Text is fed as it comes, in chunks cut anywhere; a frame says which blocks have closed since the last one (their HTML
-never
-changes again) and how the open end looks now. What is shown is what the whole text so far would render to, but for two
-cases that only the end settles: a link whose definition comes later, and open blocks that grew long (see ``tail``).
-So one
-full render ends an answer.
+Text is fed as it comes, in chunks cut anywhere; a frame says which blocks have closed since the last one (their
+HTML never changes again) and how the open end looks now. What is shown is what the whole text so far would render
+to, but for two cases that only the end settles: a link whose definition comes later, and open blocks that grew long
+(see ``tail``). So one full render ends an answer.
 """
 
 from __future__ import annotations

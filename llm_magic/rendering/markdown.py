@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Environment = MutableMapping[str, Any]
 
 MAX_NESTING = 20
-MAX_EMPTY_CELLS = 5_000
 
 _TASK = re.compile(r"\[([ xX])\](?=\s)")
 _LINK = re.compile(rf"(?:{'|'.join(sorted(LINK_SCHEMES))}):", re.IGNORECASE)

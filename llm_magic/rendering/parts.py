@@ -1,8 +1,7 @@
 """The parts an answer's display is made of: wrapper, reasoning, notices, footer, preformatted text.
 
 Comes in: HTML from ``markdown_html`` for the wrapper, hostile text for all else; goes out: safe HTML. Classes are
-names for
-a stylesheet; every part is readable, and folds, without one and without script.
+names for a stylesheet; every part is readable, and folds, without one and without script.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Text that is safe to print: hostile text in, text without control characters out, whole or as a stream.
 
-A terminal obeys what it prints: escape sequences move the cursor, rename the window, write the clipboard; bidirectional
-controls show text in another order than it has. Sequences go with their payload, other control characters but newline
-and
-tab go too, bidirectional controls become visible. What is printed is not wrapped, measured or coloured here.
+A terminal obeys what it prints: escape sequences move the cursor, rename the window, write the clipboard;
+bidirectional controls show text in another order than it has. Sequences go with their payload, other control
+characters but newline and tab go too, bidirectional controls become visible. What is printed is not wrapped,
+measured or coloured here.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _DONE = b"data: [DONE]\n\n"
 _DEFAULT_PIECES = 20
 _TOKENS_A_PICTURE = 85
+_LATE_S = 0.03
 _MODELS = ("echo", "see", "slow")
 
 
@@ -284,6 +285,12 @@ async def _no_done(writer: _Writer) -> None:
     await writer.exchange.end()
 
 
+async def _late_end(writer: _Writer) -> None:
+    await writer.exchange.write(_whole_stream(writer))
+    await asyncio.sleep(_LATE_S)
+    await writer.exchange.end()
+
+
 def _rewritten(rewrite: Callable[[bytes], bytes]) -> Callable[[_Writer], Awaitable[None]]:
     """The answer's bytes in one write, in another of the forms the standard allows."""
 
@@ -311,6 +318,7 @@ _ODD: dict[str, Callable[[_Writer], Awaitable[None]]] = {
     "empty-chunks": _empty_chunks,
     "two-choices": _two_choices,
     "no-done": _no_done,
+    "late-end": _late_end,
     "bytewise": _bytewise,
     "crlf": _rewritten(lambda data: data.replace(b"\n", b"\r\n")),
     "comments": _rewritten(

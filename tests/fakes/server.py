@@ -40,6 +40,7 @@ class Received:
         raw: The body's bytes.
         body: The body, parsed; None where it is no JSON.
         at: When it had arrived, monotonic seconds.
+        peer: The client's end of the connection.
         status: What was answered, None while nothing was.
         finished_at: When the answer was sent whole, None where it was not.
         disconnected_at: When the client went away before that, None where it did not.
@@ -52,6 +53,7 @@ class Received:
     raw: bytes
     body: Any
     at: float
+    peer: str = ""
     status: int | None = None
     finished_at: float | None = None
     disconnected_at: float | None = None
@@ -246,6 +248,7 @@ class FakeServer:
             await exchange.reply(200, records)
             return True
         received.number = len(self.requests) + 1
+        received.peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
         self.requests.append(received)
         exchange = Exchange(
             received=received, writer=writer, bills=self.billed, request_id=f"req_{received.number:04d}"

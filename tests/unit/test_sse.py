@@ -19,28 +19,29 @@ def split(data: bytes, cuts: list[int] | None = None) -> list[bytes]:
     return events + splitter.finish()
 
 
-@pytest.mark.parametrize(
-    ("data", "events"),
-    [
-        (b"data: one\n\ndata: two\n\n", [b"one", b"two"]),
-        (b"data:one\n\n", [b"one"]),
-        (b"data:  two spaces\n\n", [b" two spaces"]),
-        (b"data: one\r\n\r\ndata: two\r\n\r\n", [b"one", b"two"]),
-        (b"data: one\r\rdata: two\r\r", [b"one", b"two"]),
-        (b"data: one\ndata: line\n\n", [b"one\nline"]),
-        (b": keep-alive\n\n:\n\ndata: one\n\n", [b"one"]),
-        (b"event: message\nid: 7\nretry: 3\ndata: one\n\nid: 8\n\n", [b"one"]),
-        (b"data\n\n", [b""]),
-        (b"\xef\xbb\xbfdata: one\n\n", [b"one"]),
-        (b"data: one\n\ndata: cut off", [b"one", b"cut off"]),
-        (b"data: one\r", [b"one"]),
-        (b"\n\n\n", []),
-        (b"", []),
-    ],
-)
+CASES = [
+    (b"data: one\n\ndata: two\n\n", [b"one", b"two"]),
+    (b"data:one\n\n", [b"one"]),
+    (b"data:  two spaces\n\n", [b" two spaces"]),
+    (b"data: one\r\n\r\ndata: two\r\n\r\n", [b"one", b"two"]),
+    (b"data: one\r\rdata: two\r\r", [b"one", b"two"]),
+    (b"data: one\ndata: line\n\n", [b"one\nline"]),
+    (b": keep-alive\n\n:\n\ndata: one\n\n", [b"one"]),
+    (b"event: message\nid: 7\nretry: 3\ndata: one\n\nid: 8\n\n", [b"one"]),
+    (b"data\n\n", [b""]),
+    (b"\xef\xbb\xbfdata: one\n\n", [b"one"]),
+    (b"data: one\n\ndata: cut off", [b"one", b"cut off"]),
+    (b"data: one\r", [b"one"]),
+    (b"\n\n\n", []),
+    (b"", []),
+]
+
+
+@pytest.mark.parametrize(("data", "events"), CASES)
 def test_events_are_found_in_every_form_of_the_standard(data: bytes, events: list[bytes]) -> None:
     """Line ends, comments, several data lines, other fields, a missing last blank line."""
     assert split(data) == events
+    assert split(data, list(range(len(data)))) == events
 
 
 LINES = st.lists(
