@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from . import export
 from . import slots as base
+from .asks import Ask
 from .config import SETTINGS, checked_parameter
 from .content import Message
 from .errors import ConfigurationError
 from .reply import Reply
 from .run import Run, checked
-from .session import Ask, Session
+from .session import Session
 from .values import Limits, to_parts
 from .watch import watch
 

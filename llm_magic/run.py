@@ -55,6 +55,7 @@ class Run:
     def __init__(self, engine: Engine, work: Work, *, model: str = "") -> None:
         self.model = model
         self._engine = engine
+        self._loop = engine.loop()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._finished = threading.Event()
         self._wake: Callable[[], object] | None = None
@@ -69,7 +70,8 @@ class Run:
 
     def cancel(self) -> None:
         """Stop: close the connection, keep what came. Harmless when repeated or late; returns at once."""
-        self._engine.loop().call_soon_threadsafe(self._cancel)
+        # Called by signal handlers too, one inside the other: no lock is taken on the way.
+        self._loop.call_soon_threadsafe(self._cancel)
 
     def batch(self, wait_s: float = TICK_S) -> list[Event]:
         """The events that came within a wait, which the end of the ask cuts short.

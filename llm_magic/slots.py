@@ -16,6 +16,19 @@ from .turns import Turn, new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The cell that asks.
+
+    Attributes:
+        cell_id: Hashed identity of the cell.
+        run_id: Identity of this one execution of it.
+    """
+
+    cell_id: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellKey:
     """Which ask of which cell a slot belongs to.
 

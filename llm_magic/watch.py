@@ -91,9 +91,10 @@ class _Interrupts:
         self.count += 1
         if self._run is None:
             return
+        # Also the second time: it may have come before the first had done its work.
+        self._run.cancel()
         if self.count > 1 and not self._run.is_finished:
             raise KeyboardInterrupt
-        self._run.cancel()
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import api, frontend, interpolation, rendering
+from ..asks import Ask, Plan
 from ..content import Message, Part, TextPart
 from ..reply import Reply, dollars
 from ..run import checked
-from ..session import Ask, Cell, Plan, Session
+from ..slots import Cell
 from ..values import file_parts, image_parts, to_parts
 from ..views.plain import PlainView, TerminalStatus
 from ..views.static import Display, StaticStatus, StaticView
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..reply import Form
     from ..run import Run
+    from ..session import Session
     from ..values import Limits
     from .options import Parsed
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magic.api import Conversation
+from llm_magic.asks import Ask
 from llm_magic.backends.base import Backend
 from llm_magic.config import Config
 from llm_magic.content import message
@@ -25,7 +26,8 @@ from llm_magic.errors import (
     StreamInterruptedError,
 )
 from llm_magic.events import TextDelta
-from llm_magic.session import Ask, Cell, Session
+from llm_magic.session import Session
+from llm_magic.slots import Cell
 from llm_magic.testing import ScriptedBackend, says
 
 if TYPE_CHECKING:

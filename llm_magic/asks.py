@@ -1,0 +1,160 @@
+"""Asks and plans: what is to be asked, and everything that follows from it, decided but not sent.
+
+Comes in: an :class:`Ask`, a conversation, and functions that know settings and backends. Goes out: a :class:`Plan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .backends.base import Backend, BackendInfo, Request, Timeouts
+from .config import SETTINGS, checked_parameter
+from .errors import ConfigurationError
+from .slots import context_messages
+from .turns import Turn, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .backends.registry import Choice
+    from .config import Value
+    from .content import Message
+    from .slots import Cell, Conversation, Slot
+
+LOCAL_SYSTEM = "You are a helpful assistant."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is asked, and how.
+
+    Attributes:
+        prompt: The messages to ask, usually one of the user.
+        conversation: Where; None means the cell's own, else the current one.
+        is_kept: Added to the conversation; False is an aside.
+        is_fresh: Sent without the conversation before it.
+        slot: Asked again in this slot; None takes the cell's slot, or a new one.
+        cell: The cell that asks, None where the front end tells none.
+        backend: Asked instead of the configured one.
+        settings: The cell's settings, by their name in the table of settings.
+        params: Request parameters by their OpenAI name, over all settings.
+        timeout_s: Seconds for the whole answer, None for no limit.
+    """
+
+    prompt: tuple[Message, ...]
+    conversation: Conversation | None = None
+    is_kept: bool = True
+    is_fresh: bool = False
+    slot: Slot | None = None
+    cell: Cell | None = None
+    backend: Backend | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An ask with everything decided: what would be sent where. Making one sends nothing.
+
+    Attributes:
+        ask: What was asked.
+        conversation: The conversation it sees.
+        slot: The slot it is kept in, None for an aside.
+        backend: Who is asked.
+        info: What is known of the backend.
+        request: What is sent.
+        base: The turn as far as it is known before the answer.
+    """
+
+    ask: Ask
+    conversation: Conversation
+    slot: Slot | None
+    backend: Backend
+    info: BackendInfo
+    request: Request
+    base: Turn
+
+
+def plan_ask(
+    ask: Ask,
+    conversation: Conversation,
+    slot: Slot | None,
+    *,
+    look_up: Callable[[str], Value],
+    resolve: Callable[[Callable[[str], Value]], Choice],
+    notices: tuple[str, ...] = (),
+) -> Plan:
+    """Decide what is sent where.
+
+    Args:
+        ask: What to ask.
+        conversation: The conversation it sees.
+        slot: The slot it is kept in, None where it is new or an aside.
+        look_up: Finds settings.
+        resolve: Finds backend and model.
+        notices: Lines to show beside the answer.
+
+    Raises:
+        LLMMagicError: It cannot be sent.
+    """
+    if not any(message.parts for message in ask.prompt):
+        raise ConfigurationError("The prompt is empty.", hint="write the question below %%chat, or after %llm")
+    backend, model = _asked(ask, look_up, resolve)
+    info = backend.info()
+    system = look_up("system").value
+    if system is None and info.is_local and info.name == "local":
+        system = LOCAL_SYSTEM
+    seen = () if ask.is_fresh else conversation.before(slot.id if slot else None)
+    params = _params(ask, look_up)
+    request = Request(
+        model=model,
+        messages=context_messages(system or None, seen, ask.prompt),
+        params=params,
+        is_streaming=look_up("stream").value,
+        timeouts=Timeouts(first_byte_s=look_up("first_byte_timeout_s").value, stall_s=look_up("stall_timeout_s").value),
+        max_retries=look_up("max_retries").value,
+    )
+    base = Turn(
+        id=new_id(),
+        prompt=ask.prompt,
+        backend=info.name,
+        requested_model=model,
+        system=system or None,
+        settings=params,
+        seen=tuple(turn.id for turn in seen),
+        is_fresh=ask.is_fresh,
+        cell_id=ask.cell.cell_id if ask.cell else None,
+        notices=notices,
+    )
+    return Plan(ask=ask, conversation=conversation, slot=slot, backend=backend, info=info, request=request, base=base)
+
+
+def count_stale(conversation: Conversation, slot: Slot | None) -> int:
+    """How many turns that an ask of this slot sends are stale."""
+    count = 0
+    for other in conversation.slots:
+        if slot is not None and other.id == slot.id:
+            break
+        count += other.is_sent and conversation.is_stale(other)
+    return count
+
+
+def _asked(
+    ask: Ask, look_up: Callable[[str], Value], resolve: Callable[[Callable[[str], Value]], Choice]
+) -> tuple[Backend, str]:
+    if ask.backend is None:
+        choice = resolve(look_up)
+        return choice.backend, choice.model
+    model = look_up("model").value
+    if not model:
+        raise ConfigurationError("model is required with a backend of your own.", hint="name it with -m")
+    return ask.backend, model
+
+
+def _params(ask: Ask, look_up: Callable[[str], Value]) -> dict[str, Any]:
+    """Request parameters by their OpenAI name: the settings', then the ask's own; None is not sent."""
+    params = {name: look_up(name).value for name, row in SETTINGS.items() if row.is_parameter}
+    params |= {name: checked_parameter(name, value) for name, value in ask.params.items()}
+    return {name: value for name, value in params.items() if value is not None}

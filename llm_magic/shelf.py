@@ -1,0 +1,129 @@
+"""The shelf: the conversations of a session, which one is current, and where the asks of a cell belong.
+
+Names and places only: nothing is asked here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from .errors import ConfigurationError, did_you_mean
+from .slots import CellKey, Conversation
+
+if TYPE_CHECKING:
+    from .slots import Cell
+
+
+class Shelf:
+    """The conversations of one session.
+
+    Args:
+        conversation_type: What is made.
+
+    Attributes:
+        conversations: All of them, archived ones included, in the order they were begun.
+        current: The one that asks belong to where nothing else is said.
+        gone: Hashed identities of cells that were deleted.
+    """
+
+    def __init__(self, conversation_type: type[Conversation] = Conversation) -> None:
+        self._conversation_type = conversation_type
+        self.lock = threading.RLock()
+        self.current = conversation_type(name="main")
+        self.conversations: list[Conversation] = [self.current]
+        self.gone: set[str] = set()
+        self._cell_run = ("", 0)
+
+    def new(self, name: str | None = None, *, cell_id: str | None = None) -> Conversation:
+        """Begin a conversation and make it the current one.
+
+        An existing name is archived and begun afresh. Without a name, a cell that made one before begins that one
+        afresh, so that Run All is harmless.
+        """
+        with self.lock:
+            if name is None and cell_id is not None:
+                name = next((c.name for c in self._live() if c.made_by == cell_id), None)
+            if name is None:
+                number = len(self.conversations) + 1
+                while f"chat-{number}" in {c.name for c in self.conversations}:
+                    number += 1
+                name = f"chat-{number}"
+            self._archive(name)
+            self.current = self.add(name, cell_id=cell_id)
+            return self.current
+
+    def add(self, name: str, *, cell_id: str | None = None) -> Conversation:
+        """Begin a conversation beside the current one, under a name that is free."""
+        made = self._conversation_type(name=name, made_by=cell_id)
+        self.conversations.append(made)
+        return made
+
+    def use(self, name: str) -> Conversation:
+        """Make a conversation the current one.
+
+        Raises:
+            ConfigurationError: There is none of that name.
+        """
+        with self.lock:
+            self.current = self.named(name)
+            return self.current
+
+    def named(self, name: str) -> Conversation:
+        """The conversation of that name, archived ones included.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        for conversation in self.conversations:
+            if conversation.name == name:
+                return conversation
+        names = [c.name for c in self.conversations]
+        hint = did_you_mean(name, names, otherwise=f"%chat new {name} begins it; %chat list shows what there is")
+        raise ConfigurationError(f"There is no conversation {name!r}.", hint=hint)
+
+    def adopt(self, conversation: Conversation) -> None:
+        """Take a conversation that was made elsewhere into the session, as the current one; a taken name is changed."""
+        with self.lock:
+            taken = {c.name for c in self.conversations}
+            wanted = conversation.name or "loaded"
+            conversation.name = next(
+                name
+                for number in range(1, len(taken) + 2)
+                if (name := wanted if number == 1 else f"{wanted}-{number}") not in taken
+            )
+            self.conversations.append(conversation)
+            self.current = conversation
+
+    def home(self, cell: Cell | None) -> Conversation:
+        """Where a kept ask of a cell belongs: where the cell has a slot, else the current conversation."""
+        key = self.peek_key(cell)
+        if key is not None and self.current.find(key) is None:
+            for conversation in reversed(self._live()):
+                if conversation.find(key) is not None:
+                    return conversation
+        return self.current
+
+    def peek_key(self, cell: Cell | None) -> CellKey | None:
+        """The key of the next kept ask of a cell; a new run of it counts from 0."""
+        if cell is None:
+            return None
+        run_id, count = self._cell_run
+        return CellKey(cell_id=cell.cell_id, ordinal=count if run_id == cell.run_id else 0)
+
+    def next_key(self, cell: Cell | None) -> CellKey | None:
+        """As :meth:`peek_key`, and the one after it counts on."""
+        key = self.peek_key(cell)
+        if key is not None and cell is not None:
+            self._cell_run = (cell.run_id, key.ordinal + 1)
+        return key
+
+    def _live(self) -> list[Conversation]:
+        return [c for c in self.conversations if not c.is_archived]
+
+    def _archive(self, name: str) -> None:
+        for conversation in self._live():
+            if conversation.name == name:
+                taken = {c.name for c in self.conversations}
+                conversation.name = next(n for k in range(1, len(taken) + 2) if (n := f"{name}~{k}") not in taken)
+                conversation.is_archived = True
