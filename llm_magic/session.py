@@ -19,7 +19,7 @@ from .catalog import cost_usd
 from .config import Config, Value
 from .counts import Usage
 from .engine import Engine, shared_engine
-from .errors import BackendError, BackendTimeoutError, LLMMagicError
+from .errors import BackendError, BackendTimeoutError, Interrupted, LLMMagicError
 from .ledger import Ledger, row_from_turn
 from .run import Outcome, Run
 from .shelf import Shelf
@@ -121,8 +121,15 @@ class Session(Shelf):
             log.warning("connections were not closed within %s s", CLOSE_TIMEOUT_S)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the engine's loop and wait for its result; can be interrupted."""
-        return self._engine.run(coroutine)
+        """Run a coroutine on the engine's loop and wait for its result.
+
+        Raises:
+            Interrupted: The user interrupted; the coroutine is cancelled.
+        """
+        try:
+            return self._engine.run(coroutine)
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     async def models(self) -> list[Mapping[str, Any]]:
         """The models the current backend offers."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import api, frontend, interpolation, rendering
 from ..asks import Ask, Plan
 from ..content import Message, Part, TextPart
+from ..errors import Interrupted
 from ..reply import Reply, dollars
 from ..run import checked
 from ..slots import Cell
@@ -115,7 +116,10 @@ class Asker:
         """Get the local model's weights, with a progress line."""
         from ..backends import weights
 
-        path = weights.download(progress=_progress)
+        try:
+            path = weights.download(progress=_progress)
+        except KeyboardInterrupt:
+            raise Interrupted("nothing is kept of the download; it starts anew the next time") from None
         print(f"\rThe local model is ready: {rendering.plain_text(str(path))}")
 
     def _ask(self, parsed: Parsed, *, is_kept: bool) -> Ask:

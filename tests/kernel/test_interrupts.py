@@ -113,3 +113,14 @@ def test_interrupt_of_the_python_api(chat: Chat) -> None:
 
     assert chat.one_line(outcome).startswith("Interrupted")
     assert chat.kernel.value("chat.turns[0].status") == "interrupted"
+
+
+def test_interrupt_of_a_table(chat: Chat) -> None:
+    """A command that waits for a server is interrupted with one line too."""
+    code = "get_ipython()._llm_magic.session.run(__import__('asyncio').sleep(30))"
+    request_id = chat.kernel.submit(f"print('begun', flush=True)\n{code}", cell_id="table")
+    chat.kernel.wait_for(lambda message: message.type == "stream", parent_id=request_id)
+
+    chat.kernel.interrupt()
+
+    assert chat.one_line(chat.kernel.finish(request_id)) == "Interrupted"
