@@ -20,8 +20,10 @@ pytestmark = pytest.mark.browser
 
 # JupyterLab shows at most 50 outputs a cell.
 PER_CELL = 40
+# Typeset last: once it is drawn, MathJax has had all others.
+FORMULA = "$x^2$"
 # A blank prompt cannot be asked, so no fake model can be made to answer one.
-TEXTS = [text for text in HOSTILE if text.strip()]
+TEXTS = [*(text for text in HOSTILE if text.strip()), FORMULA]
 CELLS = -(-len(TEXTS) // PER_CELL)
 SHOW = """
 %load_ext llm_magic
@@ -66,7 +68,8 @@ def run_corpus(notebook: Notebook) -> None:
 
 
 def assert_harmless(notebook: Notebook) -> None:
-    """Nothing has run, been fetched, opened, or slipped into an output."""
+    """Nothing has run, been fetched, opened, or slipped into an output; formulas are drawn by then."""
+    expect(notebook.page.locator(".jp-Cell-outputArea").last.locator("mjx-container").last).to_be_visible()
     notebook.settle()
     assert notebook.page.evaluate("() => window.__pwned") is None
     assert notebook.foreign_requests() == []
