@@ -117,8 +117,14 @@ def test_interrupt_of_the_python_api(chat: Chat) -> None:
 
 def test_interrupt_of_a_table(chat: Chat) -> None:
     """A command that waits for a server is interrupted with one line too."""
-    code = "get_ipython()._llm_magic.session.run(__import__('asyncio').sleep(30))"
-    request_id = chat.kernel.submit(f"print('begun', flush=True)\n{code}", cell_id="table")
+    code = """
+import asyncio
+async def waiting():
+    print("begun", flush=True)
+    await asyncio.sleep(30)
+get_ipython()._llm_magic.session.run(waiting())
+"""
+    request_id = chat.kernel.submit(code, cell_id="table")
     chat.kernel.wait_for(lambda message: message.type == "stream", parent_id=request_id)
 
     chat.kernel.interrupt()
