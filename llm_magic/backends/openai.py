@@ -13,16 +13,16 @@ import importlib
 import inspect
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from .. import catalog
 from .._version import __version__
 from ..content import ImagePart
 from ..errors import AuthenticationError, ConfigurationError, did_you_mean
 from ..events import Notice, Opened, Retrying
-from . import failures
+from . import endpoint, failures
 from .base import BackendInfo, Timeouts
 from .dialect import Dialect
 from .reading import read_reply
@@ -33,18 +33,15 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI
 
+    from ..errors import BackendError
     from ..events import Event
     from .base import Request
     from .dialect import Body
 
-OPENAI_URL = "https://api.openai.com/v1"
-KEY_VARIABLES = ("LLM_MAGIC_API_KEY", "OPENAI_API_KEY", "MBODI_API_KEY")
-URL_VARIABLES = ("LLM_MAGIC_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
 _PLACEHOLDER = "no-key"
 _CONNECT_S = 10.0
 _MODELS_TIMEOUT_S = 30.0
 _LEFT_OUT_OF_STATE = ("_api_key", "_client", "_given_client", "_loop")
-_SECRET_WORDS = ("auth", "key", "token", "secret", "cookie")
 # Arguments of the SDK's client that bring an address or credentials of their own.
 _OWN_ADDRESS = frozenset(("data_residency", "provider"))
 _OWN_KEY = frozenset(("admin_api_key", "provider", "workload_identity"))
@@ -64,6 +61,21 @@ CLIENT_OPTIONS = frozenset(
     )
 )
 _ARGUMENTS = ("api_key", "base_url", "organization", "project", "headers", "client", "name", "environ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Accepted:
+    """A request that the server accepted.
+
+    Attributes:
+        response: Its headers are here, its body is not.
+        retries: Retries that went before. Count.
+        left_out: Parameters that were not sent.
+    """
+
+    response: Any
+    retries: int
+    left_out: tuple[str, ...]
 
 
 class OpenAIBackend:
@@ -106,17 +118,18 @@ class OpenAIBackend:
         # Other wrappers' configurations name their own source of models here: harmless, and dropped.
         options.pop("model_src", None)
         _check_options(options, client)
-        given_url = str(getattr(client, "base_url", "") or "")
-        self._base_url = _base_url(base_url or given_url or _first(environ, URL_VARIABLES)[1] or OPENAI_URL)
-        found_name, found = ("api_key", api_key) if api_key else _first(environ, KEY_VARIABLES)
+        url = str(getattr(client, "base_url", "") or "") or base_url
+        url = url or endpoint.first(environ, endpoint.URL_VARIABLES)[1] or endpoint.OPENAI_URL
+        self._base_url = endpoint.base_url(url)
+        found_name, found = ("api_key", api_key) if api_key else endpoint.first(environ, endpoint.KEY_VARIABLES)
         self._key_name = key_name or found_name or "OPENAI_API_KEY"
-        self._api_key = _checked_key(found, self._key_name)
+        self._api_key = endpoint.checked_key(found, self._key_name)
         self._is_openai = (urlsplit(self._base_url).hostname or "").endswith(".openai.com")
         if self._is_openai:
             organization = organization or environ.get("OPENAI_ORG_ID")
             project = project or environ.get("OPENAI_PROJECT_ID")
         self._organization, self._project = organization, project
-        self._headers, self._options = _checked_headers(headers), options
+        self._headers, self._options = endpoint.checked_headers(headers), options
         self._given_client: Any = client
         self._client: AsyncOpenAI | None = None
         self._loop: tuple[int, Any] | None = None
@@ -126,16 +139,16 @@ class OpenAIBackend:
         self._require_key()
 
     def __repr__(self) -> str:
-        return f"OpenAIBackend(name={self.name!r}, base_url={_shown_url(self._base_url)!r})"
+        return f"OpenAIBackend(name={self.name!r}, base_url={endpoint.shown_url(self._base_url)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but key, client and headers that hold a secret: they do not travel."""
         state = {key: value for key, value in self.__dict__.items() if key not in _LEFT_OUT_OF_STATE}
-        state["_headers"] = {key: value for key, value in self._headers.items() if not _is_secret(key)}
+        state["_headers"] = {key: value for key, value in self._headers.items() if not endpoint.is_secret(key)}
         state["_options"] = {
             key: value
             for key, value in self._options.items()
-            if isinstance(value, str | int | float) and not _is_secret(key)
+            if isinstance(value, str | int | float) and not endpoint.is_secret(key)
         }
         return state
 
@@ -143,8 +156,8 @@ class OpenAIBackend:
         self.__dict__.update(state, **dict.fromkeys(_LEFT_OUT_OF_STATE))
         # The key of the place it is unpickled in, by the variable it came from: no other may go to a server
         # of one's own.
-        variables = (self._key_name, *(KEY_VARIABLES if self._is_openai else ()))
-        self._api_key = _first(os.environ, variables)[1]
+        variables = (self._key_name, *(endpoint.KEY_VARIABLES if self._is_openai else ()))
+        self._api_key = endpoint.first(os.environ, variables)[1]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copy within the process keeps the key, which a pickle must not hold; it makes a client of its own.
@@ -157,7 +170,7 @@ class OpenAIBackend:
         return BackendInfo(
             name=self.name,
             is_local=False,
-            base_url=_shown_url(self._base_url),
+            base_url=endpoint.shown_url(self._base_url),
             organization=self._organization or getattr(self._given_client, "organization", None),
             provider=self._provider,
         )
@@ -170,40 +183,25 @@ class OpenAIBackend:
         Raises:
             BackendError: One of its children; tokens were billed where ``is_billable`` says so.
         """
-        timeouts, max_retries = self._limits(request)
-        retries = 0
-        refused_forms: list[frozenset[str]] = []
+        timeouts, _ = self._limits(request)
         await _import_sdk()
-        while True:
-            body = self._dialect.body(request)
-            try:
-                response = await self._open(body, first_byte_s=timeouts.first_byte_s)
-                break
-            except AuthenticationError:
-                raise  # ours already: there is no key
-            except TimeoutError as exc:
-                raise failures.silent(timeouts.first_byte_s, self._asked(request, retries=retries)) from exc
-            except Exception as exc:  # the one edge where the SDK's errors become ours
-                refused_forms.append(frozenset(body.json))
-                if self._learn(exc, body) and frozenset(self._dialect.body(request).json) not in refused_forms:
-                    continue
-                pause = pause_before_retry(exc, retries=retries) if retries < max_retries else None
-                if pause is None:
-                    asks_s = retry_after_s(headers_of(exc))
-                    too_long_s = asks_s if asks_s is not None and asks_s > LONGEST_RETRY_AFTER_S else None
-                    asked = self._asked(request, retries=retries)
-                    raise failures.refused(exc, asked, retry_after_s=too_long_s) from exc
-            retries += 1
-            yield Retrying(attempt=retries, max_retries=max_retries, wait_s=pause.wait_s, reason=pause.reason)
-            await asyncio.sleep(pause.wait_s)
+        accepted: _Accepted | None = None
+        async with contextlib.aclosing(self._knock(request)) as steps:
+            async for step in steps:
+                if isinstance(step, _Accepted):
+                    accepted = step
+                else:
+                    yield step
+        assert accepted is not None
+        response = accepted.response
         request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
         try:
-            yield Opened(request_id=request_id, retries=retries)
-            if body.left_out:
-                yield Notice(text=f"not sent, as {request.model} does not take it: {', '.join(body.left_out)}")
+            yield Opened(request_id=request_id, retries=accepted.retries)
+            if left_out := ", ".join(accepted.left_out):
+                yield Notice(text=f"not sent, as {request.model} does not take it: {left_out}")
             reply = read_reply(
                 response,
-                replace(self._asked(request, retries=retries), request_id=request_id),
+                replace(self._asked(request, retries=accepted.retries), request_id=request_id),
                 stall_s=timeouts.stall_s,
                 begins_thinking=catalog.thinks_in_tags(request.model),
             )
@@ -243,7 +241,41 @@ class OpenAIBackend:
         elif loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
 
-    # Sending
+    async def _knock(self, request: Request) -> AsyncGenerator[Retrying | _Accepted, None]:
+        """Send a request until it is accepted: each retry before its wait, at last the response.
+
+        Raises:
+            BackendError: It is not accepted.
+        """
+        timeouts, max_retries = self._limits(request)
+        retries = 0
+        refused_forms: list[frozenset[str]] = []
+        while True:
+            body = self._dialect.body(request)
+            try:
+                response = await self._open(body, first_byte_s=timeouts.first_byte_s)
+            except AuthenticationError:
+                raise  # ours already: there is no key
+            except TimeoutError as exc:
+                raise failures.silent(timeouts.first_byte_s, self._asked(request, retries=retries)) from exc
+            except Exception as exc:  # the one edge where the SDK's errors become ours
+                refused_forms.append(frozenset(body.json))
+                if self._learn(exc, body) and frozenset(self._dialect.body(request).json) not in refused_forms:
+                    continue
+                pause = pause_before_retry(exc, retries=retries) if retries < max_retries else None
+                if pause is None:
+                    raise self._refused(exc, request, retries=retries) from exc
+            else:
+                yield _Accepted(response=response, retries=retries, left_out=body.left_out)
+                return
+            retries += 1
+            yield Retrying(attempt=retries, max_retries=max_retries, wait_s=pause.wait_s, reason=pause.reason)
+            await asyncio.sleep(pause.wait_s)
+
+    def _refused(self, exc: Exception, request: Request, *, retries: int) -> BackendError:
+        asks_s = retry_after_s(headers_of(exc))
+        too_long_s = asks_s if asks_s is not None and asks_s > LONGEST_RETRY_AFTER_S else None
+        return failures.refused(exc, self._asked(request, retries=retries), retry_after_s=too_long_s)
 
     async def _open(self, body: Body, *, first_byte_s: float) -> Any:
         """The response, once its headers are here."""
@@ -305,13 +337,15 @@ class OpenAIBackend:
 
         self._require_key()
         options = {key: value for key, value in self._options.items() if key != "default_headers"}
-        if _is_loopback(self._base_url) and "http_client" not in options:
+        if endpoint.is_loopback(self._base_url) and "http_client" not in options:
             # A proxy of the environment must not be asked for a server on this machine.
             options["http_client"] = openai.DefaultAsyncHttpxClient(trust_env=False)
         if not _OWN_ADDRESS & options.keys():
             options["base_url"] = self._base_url
         if self._api_key or not _OWN_KEY & options.keys():
-            options["api_key"] = _awaitable(self._api_key) if callable(self._api_key) else self._api_key or _PLACEHOLDER
+            options["api_key"] = (
+                endpoint.awaitable(self._api_key) if callable(self._api_key) else self._api_key or _PLACEHOLDER
+            )
         agent = f"llm_magic/{__version__} (openai/{openai.__version__})"
         headers = {"User-Agent": agent, **self._options.get("default_headers", {}), **self._headers}
         client = openai.AsyncOpenAI(
@@ -340,7 +374,7 @@ class OpenAIBackend:
             *(getattr(client, "api_key", None) for client in (self._given_client, self._client)),
         )
         headers = {**self._options.get("default_headers", {}), **self._headers}
-        values = (value for key, value in headers.items() if _is_secret(key))
+        values = (value for key, value in headers.items() if endpoint.is_secret(key))
         return tuple(key for key in (*keys, *values) if isinstance(key, str) and key not in ("", _PLACEHOLDER))
 
 
@@ -348,65 +382,6 @@ async def _import_sdk() -> None:
     # Half a second: in a thread, so that other streams and an interrupt do not wait for it.
     if "openai" not in sys.modules:
         await asyncio.to_thread(importlib.import_module, "openai")
-
-
-def _awaitable(key: Any) -> Any:
-    """A function of the user's as the SDK wants it; one that is not async may well block for a moment."""
-
-    async def provide() -> str:
-        value = key()
-        return str(await value if inspect.isawaitable(value) else value)
-
-    return provide
-
-
-def _first(environ: Mapping[str, str], variables: tuple[str, ...]) -> tuple[str | None, str | None]:
-    return next(((name, value) for name in variables if (value := environ.get(name))), (None, None))
-
-
-def _checked_key(key: Any, name: str) -> Any:
-    if not isinstance(key, str):
-        return key
-    key = key.strip()
-    if not key.isascii() or not key.isprintable():
-        raise AuthenticationError(
-            f"The key in {name} holds a character that no key has.",
-            hint="copy it again, without quotes and spaces",
-        )
-    return key
-
-
-def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    headers = headers or {}
-    if not hasattr(headers, "items") or not all(isinstance(value, str) for value in headers.values()):
-        raise ConfigurationError("headers do not fit.", hint='they are names and texts: {"X-Team": "biology"}')
-    return dict(headers)
-
-
-def _base_url(url: str) -> str:
-    """The address below which the protocol's paths lie: a full endpoint's own path is taken off."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"{_shown_url(url)!r} is not an address.", hint="base_url begins with http:// or https://"
-        )
-    path = parts.path.rstrip("/").removesuffix("/chat/completions")
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-
-
-def _shown_url(url: str) -> str:
-    """An address without credentials and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRET_WORDS)
 
 
 def _check_options(options: Mapping[str, Any], client: Any) -> None:

@@ -157,7 +157,9 @@ def test_addresses_are_looked_for_in_order() -> None:
     assert OpenAIBackend(environ={"OPENAI_API_KEY": "x"}).info().base_url == "https://api.openai.com/v1"
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "http://", "/v1"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://host/v1", "http://", "/v1", "http://[::1", "http://host:port/v1"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     """With the form it has."""
     with pytest.raises(ConfigurationError, match="is not an address") as caught:

@@ -1,0 +1,103 @@
+"""Where a server is and what opens it: addresses, keys and headers, found, checked and fit to be shown.
+
+Names and texts only: nothing is connected.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ..errors import AuthenticationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OPENAI_URL = "https://api.openai.com/v1"
+KEY_VARIABLES = ("LLM_MAGIC_API_KEY", "OPENAI_API_KEY", "MBODI_API_KEY")
+URL_VARIABLES = ("LLM_MAGIC_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
+_SECRET_WORDS = ("auth", "key", "token", "secret", "cookie")
+
+
+def first(environ: Mapping[str, str], variables: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """The first of some variables that is set: its name and value; None for both where none is."""
+    return next(((name, value) for name in variables if (value := environ.get(name))), (None, None))
+
+
+def checked_key(key: Any, name: str) -> Any:
+    """A key without the space around it; functions and None as they are.
+
+    Args:
+        key: What was found.
+        name: Where it was found, for the error.
+
+    Raises:
+        AuthenticationError: It holds a character that cannot be sent; the key is not in the message.
+    """
+    if not isinstance(key, str):
+        return key
+    key = key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise AuthenticationError(
+            f"The key in {name} holds a character that no key has.",
+            hint="copy it again, without quotes and spaces",
+        )
+    return key
+
+
+def awaitable(key: Any) -> Any:
+    """A function of the user's as the SDK wants it; one that is not async may well block for a moment."""
+
+    async def provide() -> str:
+        value = key()
+        return str(await value if inspect.isawaitable(value) else value)
+
+    return provide
+
+
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers as a dict of their own.
+
+    Raises:
+        ConfigurationError: They are no names and texts.
+    """
+    headers = headers or {}
+    if not hasattr(headers, "items") or not all(isinstance(value, str) for value in headers.values()):
+        raise ConfigurationError("headers do not fit.", hint='they are names and texts: {"X-Team": "biology"}')
+    return dict(headers)
+
+
+def base_url(url: str) -> str:
+    """The address below which the protocol's paths lie: a full endpoint's own path is taken off.
+
+    Raises:
+        ConfigurationError: It is no address.
+    """
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        is_address = False
+    if not is_address:
+        shown = url.rpartition("@")[2].partition("?")[0]
+        raise ConfigurationError(f"{shown!r} is not an address.", hint="base_url begins with http:// or https://")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def shown_url(url: str) -> str:
+    """An address without credentials and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_loopback(url: str) -> bool:
+    """The server is on this machine."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def is_secret(name: str) -> bool:
+    """A header or argument of that name mostly holds a secret."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
