@@ -69,7 +69,7 @@ class Setting:
                 case "flag":
                     return self.checked(_flag(text))
                 case _:
-                    return self.checked(json.loads(text))
+                    return self.checked(json.loads(text, parse_constant=_refuse_constant))
         except ValueError as exc:
             raise self._misfit(text) from exc
 
@@ -105,6 +105,11 @@ class Setting:
         if self.minimum is not None:
             wanted += f" of at least {self.minimum:g}"
         return ConfigurationError(f"{shown} does not fit {self.name}.", hint=f"{self.name} is {wanted}")
+
+
+def _refuse_constant(name: str) -> None:
+    # Python's reader takes NaN and Infinity, which JSON does not know and no server takes.
+    raise ValueError(name)
 
 
 def _flag(text: str) -> bool:
