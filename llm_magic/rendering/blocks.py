@@ -60,11 +60,14 @@ def is_final(block: Block, lines: Sequence[str]) -> bool:
             return end(block) - start(block) > 1 and fence_end.fullmatch(lines[end(block) - 1]) is not None
         case "formula_block":
             return bool(token.meta["is_closed"]) or end(block) < len(lines)
-        case "paragraph_open" | "table_open" | "blockquote_open":
-            # What follows it is a blank line, else there would be a block.
-            return end(block) < len(lines)
         case _:
-            return False  # blank lines may stand within lists and indented code
+            # What follows it is a blank line, else there would be a block.
+            return ends_at_blank(block) and end(block) < len(lines)
+
+
+def ends_at_blank(block: Block) -> bool:
+    """Whether a blank line ends a block; within lists and code there may be some."""
+    return block[0].type in ("paragraph_open", "table_open", "blockquote_open")
 
 
 def before_definitions(line: int, environment: dict[str, Any], *, floor: int) -> int:

@@ -49,6 +49,7 @@ class OpenTail:
         self._head = self._added = self._foot = ""
         self._has_new_line = False
         self._ends_in_word = False
+        self._ends_at_blank = False
         self._fence_end: re.Pattern[str] | None = None
         self._wake_at = 0
 
@@ -70,15 +71,20 @@ class OpenTail:
         self._source += text
         self._added += escape(text)
         self._has_new_line = self._has_new_line or "\n" in text
-        if self._fence_end is not None and not self._may_leave_fence(self._fence_end, len(text)):
+        is_due = self._is_due(text) if self._fence_end is None else self._may_leave_fence(self._fence_end, len(text))
+        if not is_due:
             return []
-        self._ends_in_word = self._ends_in_word and _WORDS.fullmatch(text) is not None
-        if self._ends_in_word or len(self._source) < self._wake_at:
-            return []
-        self._fence_end = None
         closed = self._close() if self._has_new_line else []
         self._draw()
         return closed
+
+    def _is_due(self, text: str) -> bool:
+        """Whether text that was added wants a new drawing; else it is shown where the drawing goes on."""
+        self._ends_in_word = self._ends_in_word and _WORDS.fullmatch(text) is not None
+        if self._ends_in_word:
+            return False
+        is_ended = self._ends_at_blank and "\n\n" in self._source[-len(text) - 1 :]
+        return is_ended or len(self._source) >= self._wake_at
 
     def _may_leave_fence(self, end: re.Pattern[str], added: int) -> bool:
         line = self._source.rfind("\n", 0, len(self._source) - added) + 1
@@ -132,6 +138,7 @@ class OpenTail:
         self._foot = _CLOSING_TAGS.search(html)[0]  # type: ignore[index]  # the pattern matches the empty string
         self._head = html[: len(html) - len(self._foot)]
         self._ends_in_word = bool(found) and blocks.ends_in_word(found[-1], self._source)
+        self._ends_at_blank = bool(found) and blocks.ends_at_blank(found[-1])
 
     def _blocks_html(self, found: list[Block], environment: dict[str, Any]) -> list[str]:
         """HTML of each block; of the first only what is not frozen."""

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import code_html, markdown_html
@@ -100,6 +100,7 @@ def test_highlighting_is_a_choice() -> None:
 
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES.values())))
+@settings(max_examples=40, deadline=None)
 @given(code=st.lists(st.sampled_from(SNIPPETS)).map("".join) | st.text() | st.sampled_from(HOSTILE))
 def test_highlighted_code_is_complete_and_harmless(language: str, code: str) -> None:
     """Every character of the code is shown, in order, in no other markup than spans with a class."""

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import answer_html, markdown_html
@@ -157,18 +157,21 @@ def test_hostile_outputs_become_harmless(text: str) -> None:
     assert judge(markdown_html(f"- > {text}\n\n| a |\n|---|\n| {text} |\n")).faults == []
 
 
+@settings(deadline=None)
 @given(texts(*HOSTILE, max_size=12) | st.text())
 def test_any_text_becomes_harmless(text: str) -> None:
     """However hostile pieces meet: no element, attribute or class but the few that are allowed."""
     assert judge(markdown_html(text)).faults == []
 
 
+@settings(deadline=None)
 @given(texts(*HOSTILE, max_size=12) | st.text(st.sampled_from("<>/=\"'` abi!-\x00\u202e&;")))
 def test_the_second_wall_stands_alone(text: str) -> None:
     """Handed hostile text as if it were rendered, the cleaner lets nothing through that is not allowed."""
     assert [fault for fault in judge(clean(text)).faults if "never closed" not in fault] == []
 
 
+@settings(deadline=None)
 @given(texts(max_size=20))
 def test_the_second_wall_changes_nothing_of_ours(text: str) -> None:
     """What the renderer writes passes the cleaner as it is: the first wall holds by itself."""

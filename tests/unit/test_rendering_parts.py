@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import answer_html, footer_html, markdown_html, notice_html, preformatted_html, reasoning_html
 from tests.fakes.markup import HOSTILE, judge, texts
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PARTS = [footer_html, notice_html, preformatted_html, reasoning_html]
 
 
 @pytest.mark.parametrize("part", PARTS)
+@settings(deadline=None)
 @given(text=texts(*HOSTILE, max_size=6) | st.text())
 def test_parts_are_harmless(part: Callable[[str], str], text: str) -> None:
     """Whatever text a part is made of, only allowed markup comes out, in the wrapper as well."""

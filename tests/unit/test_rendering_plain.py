@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import PlainStream, plain_text
@@ -90,12 +90,14 @@ def test_plain_text_shows_bidirectional_controls(control: str) -> None:
     assert plain_text(f"a{control}b") == f"a<U+{ord(control):04X}>b"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=BIDI_CONTROLS)))
 def test_plain_text_keeps_harmless_text(text: str) -> None:
     """Text without controls is printed unchanged."""
     assert plain_text(text) == text
 
 
+@settings(deadline=None)
 @given(CONTROL_TEXTS | st.text() | st.sampled_from(HOSTILE))
 def test_plain_text_prints_no_control(text: str) -> None:
     """Whatever comes in, no control but newline and tab goes out, and it can be encoded."""
@@ -106,6 +108,7 @@ def test_plain_text_prints_no_control(text: str) -> None:
     assert shown.encode().decode() == shown
 
 
+@settings(deadline=None)
 @given(CONTROL_TEXTS | st.sampled_from(HOSTILE), st.data())
 def test_plain_stream_is_the_same_in_any_chunks(text: str, data: st.DataObject) -> None:
     """Sequences and characters may be cut anywhere: fed in chunks or at once, the same is shown."""
