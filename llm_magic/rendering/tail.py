@@ -71,6 +71,7 @@ class OpenTail:
         self._source += text
         self._added += escape(text)
         self._has_new_line = self._has_new_line or "\n" in text
+        self._ends_in_word = self._ends_in_word and _WORDS.fullmatch(text) is not None
         is_due = self._is_due(text) if self._fence_end is None else self._may_leave_fence(self._fence_end, len(text))
         if not is_due:
             return []
@@ -80,7 +81,6 @@ class OpenTail:
 
     def _is_due(self, text: str) -> bool:
         """Whether text that was added wants a new drawing; else it is shown where the drawing goes on."""
-        self._ends_in_word = self._ends_in_word and _WORDS.fullmatch(text) is not None
         if self._ends_in_word:
             return False
         is_ended = self._ends_at_blank and "\n\n" in self._source[-len(text) - 1 :]
@@ -126,13 +126,16 @@ class OpenTail:
 
     def _draw(self) -> None:
         """Draw the tail anew."""
-        self._added = ""
-        self._wake_at = len(self._source) * 9 // 8 if len(self._source) > PATIENCE_CHARACTERS else 0
         self._fence_end = blocks.open_fence(self._source)
         if self._fence_end is not None:
             self._head, self._foot = CODE_OPEN, CODE_CLOSE
             self._added = escape(self._source.partition("\n")[2])
-            return
+        else:
+            self._added = ""
+            self._draw_blocks()
+        self._wake_at = len(self._source) * 9 // 8 if len(self._source) > PATIENCE_CHARACTERS else 0
+
+    def _draw_blocks(self) -> None:
         found, environment = self._parse(self._source)
         html = "".join(self._blocks_html(found, environment))
         self._foot = _CLOSING_TAGS.search(html)[0]  # type: ignore[index]  # the pattern matches the empty string

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import answer_html, markdown_html
-from llm_magic.rendering.clean import clean
+from llm_magic.rendering.clean import clean, unix_lines
 from tests.fakes.markup import ANSWERS, BIDI_CONTROLS, HOSTILE, judge, texts
 
 SIZE_LIMIT = 2.8
@@ -168,7 +168,7 @@ def test_any_text_becomes_harmless(text: str) -> None:
 @given(texts(*HOSTILE, max_size=12) | st.text(st.sampled_from("<>/=\"'` abi!-\x00\u202e&;")))
 def test_the_second_wall_stands_alone(text: str) -> None:
     """Handed hostile text as if it were rendered, the cleaner lets nothing through that is not allowed."""
-    assert [fault for fault in judge(clean(text)).faults if "never closed" not in fault] == []
+    assert [fault for fault in judge(clean(unix_lines(text))).faults if "never closed" not in fault] == []
 
 
 @settings(deadline=None)
