@@ -117,12 +117,47 @@ def test_definitions_are_remembered(text: str, sizes: list[int]) -> None:
     assert_every_frame_is_right(KNOWN + text, sizes)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[a]: /x\n"a title\nthat ends\nhere"\n\n[a] and\n',
+        'Words.\n\n[a]: /x\n"no title\n\n[a] and\n',
+        "> [a]: /x\n- item\n- [a]\n\nwords\n",
+        "- [a]: /x\n\n  words\n- [a]\n\n[b]: /y\n\n[b]\n",
+        "# Title\n[a]: /x\n[b]: /y\n[a]: /z\n'title\nends'\n[a] [b]\n",
+        "[a]: /x\n```\n[a]\n```\n[a]\n",
+    ],
+)
+def test_a_definition_may_be_followed_by_its_title(text: str) -> None:
+    """Until a line shows that it is none, text behind a definition is kept with it."""
+    assert_every_frame_is_right(text, [1])
+
+
 @settings(max_examples=150, deadline=None)
 @given(text=st.lists(st.sampled_from(LISTS), max_size=30).map("".join), sizes=SIZES)
 def test_long_lists_and_tables_are_frozen_without_a_trace(text: str, sizes: list[int]) -> None:
     """Items and rows that are frozen look as if the whole had been rendered, also when a list turns out to be loose."""
     with small_limits():
         assert_every_frame_is_right(text, sizes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a a a a\n- b b b b\n- c c c c\n- d d d d\n\n- e\n- f\n",
+        "- a a a a\n\n- b b b b\n- c c c c\n- d d d d\n- e\n- f\n",
+        "- a a a a\n- b b b b\n- c c c c\n- d d d d\n\n---\n\nwords\n",
+        "4. a a a\n5. b b b\n6. c c c\n   - d\n\n   e\n7. f\n\n\nwords\n",
+        "- a a a a\n- b b b b\n- ```\n  x\n  ```\n- ```\n  y\n  ```\n\n- ```\n  z\n  ```\n",
+        "| a | b |\n|---|--:|\n| 1 | `2` |\n| 3 | 4 |\n| 5 | 6 | x6 and y6\n| 7\n| 8 | 9\n\nwords\n",
+        "- [a]: http://example.com\n- b b b b\n- c c c c\n- d d d d\n- [a]\n",
+    ],
+)
+def test_frozen_items_and_rows_look_as_if_drawn_anew(text: str) -> None:
+    """A list that turns out to be loose, or to be over; rows with too few cells and too many; definitions in items."""
+    with small_limits():
+        assert_every_frame_is_right(text, [1])
+        assert_every_frame_is_right(text, [7])
 
 
 @pytest.mark.parametrize("name", ANSWERS)
