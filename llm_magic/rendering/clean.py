@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 TAGS = frozenset(
     "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split()
 )
-ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}}
+# The star is said because the cleaner would let title and lang through on every element.
+ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}}
 CLASSES = {
     "div": {"highlight"},
     "span": {"c", "k", "llm-magic-image", "m", "mathjax_process", "nc", "nf", "s", "tex2jax_process"},

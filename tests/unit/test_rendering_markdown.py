@@ -171,6 +171,14 @@ def test_the_second_wall_stands_alone(text: str) -> None:
     assert [fault for fault in judge(clean(unix_lines(text))).faults if "never closed" not in fault] == []
 
 
+@pytest.mark.parametrize(
+    "name", ["title", "lang", "id", "name", "style", "class", "dir", "tabindex", "data-x", "onclick"]
+)
+def test_the_second_wall_drops_attributes(name: str) -> None:
+    """Attributes that are nobody's business are taken from every element."""
+    assert clean(f'<p {name}="x">a <a {name}="x" href="/x">b</a></p>').count("x") == 0
+
+
 @settings(deadline=None)
 @given(texts(max_size=20))
 def test_the_second_wall_changes_nothing_of_ours(text: str) -> None:
