@@ -320,6 +320,7 @@ _ODD: dict[str, Callable[[_Writer], Awaitable[None]]] = {
     "no-done": _no_done,
     "late-end": _late_end,
     "bytewise": _bytewise,
+    "at-once": _rewritten(lambda data: data),
     "crlf": _rewritten(lambda data: data.replace(b"\n", b"\r\n")),
     "comments": _rewritten(
         lambda data: b": keep-alive\n\n" + data.replace(b"\n\n", b"\n\n: ping\n\nevent: message\nid: 7\n")
