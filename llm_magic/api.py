@@ -112,6 +112,7 @@ class Conversation(base.Conversation):
             system=self.system,
             model=self.model,
             settings=dict(self.settings),
+            parent=self.id,
             slots=tuple(slots),
             backend=self.backend,
             session=self.session,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .config import SETTINGS, checked_parameter
 from .errors import ConfigurationError
-from .slots import context_messages
+from .slots import Context, context_messages
 from .turns import Turn, new_id
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ def plan_ask(
     system = look_up("system").value
     if system is None and info.is_local and info.name == "local":
         system = LOCAL_SYSTEM
-    seen = () if ask.is_fresh else conversation.before(slot.id if slot else None)
+    context = Context() if ask.is_fresh else conversation.context(slot.id if slot else None)
     params = _params(ask, look_up)
     request = Request(
         model=model,
-        messages=context_messages(system or None, seen, ask.prompt),
+        messages=context_messages(system or None, context.messages, ask.prompt),
         params=params,
         is_streaming=look_up("stream").value,
         timeouts=Timeouts(first_byte_s=look_up("first_byte_timeout_s").value, stall_s=look_up("stall_timeout_s").value),
@@ -123,22 +123,12 @@ def plan_ask(
         requested_model=model,
         system=system or None,
         settings=params,
-        seen=tuple(turn.id for turn in seen),
+        seen=context.seen,
         is_fresh=ask.is_fresh,
         cell_id=ask.cell.cell_id if ask.cell else None,
         notices=notices,
     )
     return Plan(ask=ask, conversation=conversation, slot=slot, backend=backend, info=info, request=request, base=base)
-
-
-def count_stale(conversation: Conversation, slot: Slot | None) -> int:
-    """How many turns that an ask of this slot sends are stale."""
-    count = 0
-    for other in conversation.slots:
-        if slot is not None and other.id == slot.id:
-            break
-        count += other.is_sent and conversation.is_stale(other)
-    return count
 
 
 def _asked(

@@ -99,11 +99,12 @@ def to_frame(conversation: Conversation) -> pd.DataFrame:
 
     Columns, in the order of ``COLUMNS``: conversation, turn_id, cell_id, role, name, text, parts, tool_calls,
     tool_call_id, reasoning, data, model, status, seen, settings, record (string; parts, tool_calls, data,
-    seen, settings and record hold JSON); slot, version, n_images, input_tokens, output_tokens (Int64);
+    settings and record hold JSON); slot, version, n_images, input_tokens, output_tokens (Int64);
     is_current, is_stale, is_hidden (boolean); at (datetime64[ns, UTC]); cost_usd (Float64).
     """
     # A copy: an answer may arrive in another thread while the rows are made.
     snapshot = Conversation(slots=conversation.slots)
+    stale = snapshot.stale()
     head = head_to_dict(conversation)
     unanswered = [[index, slot_to_dict(slot)] for index, slot in enumerate(snapshot.slots) if not slot.versions]
     if unanswered:
@@ -111,7 +112,7 @@ def to_frame(conversation: Conversation) -> pd.DataFrame:
     rows = [
         {"conversation": head["name"], "slot": number, **cells}
         for number, slot in enumerate(snapshot.slots, start=1)
-        for cells in _slot_rows(slot, is_stale=snapshot.is_stale(slot))
+        for cells in _slot_rows(slot, is_stale=slot.id in stale)
     ]
     answer = next((cells for cells in rows if "record" in cells), None)
     if answer is not None:
@@ -176,7 +177,9 @@ def _slot_rows(slot: Slot, *, is_stale: bool) -> Iterator[dict[str, Any]]:
         for message in turn["prompt"]:
             yield common | _message_cells(message)
         yield (
-            common | _answer_cells(turn) | {"record": {"slot": {"id": data["id"], "key": data["key"]}} | _rest(turn)}
+            common
+            | _answer_cells(turn)
+            | {"record": {"slot": {name: data[name] for name in ("id", "key", "source")}} | _rest(turn)}
         )
 
 
@@ -200,7 +203,7 @@ def _answer_cells(turn: Mapping[str, Any]) -> dict[str, Any]:
         "reasoning": turn.get("reasoning", ""),
         "data": text if _is_data(text, turn.get("settings", {})) else None,
         "model": turn.get("model"),
-        "seen": json_text(turn.get("seen", [])),
+        "seen": turn.get("seen", ""),
         "settings": json_text(turn.get("settings", {})),
         **{name: usage.get(name, 0) for name in _COUNTED},
         "cost_usd": turn.get("cost_usd"),
@@ -283,7 +286,7 @@ def _version(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "model": answer["model"],
         "cell_id": answer["cell_id"],
         "cost_usd": answer["cost_usd"],
-        "seen": json_value(answer["seen"], "A cell of the column 'seen'") if answer["seen"] else None,
+        "seen": _seen(answer["seen"]),
         "settings": _object(answer["settings"], "settings"),
         "tool_calls": messages[id(answer)].get("tool_calls"),
     }
@@ -317,6 +320,12 @@ def _with_unanswered(slots: list[dict[str, Any]], unanswered: Any) -> list[Any]:
             case _:
                 raise StoreError("The column 'record' is damaged.", hint="leave it out to do without it")
     return all_slots
+
+
+def _seen(cell: str | None) -> Any:
+    # Version 1 listed ids.
+    is_list = cell is not None and cell.startswith("[")
+    return json_value(cell, "A cell of the column 'seen'") if is_list and cell else cell
 
 
 def _object(value: Any, column: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ not send your key to them.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -32,10 +33,11 @@ from .content import (
 from .counts import Usage
 from .errors import ContentError, StoreError
 from .slots import CellKey, Conversation, Slot
-from .turns import Status, Turn
+from .turns import Status, Turn, chained
 
 FORMAT = "llm_magic.conversation"
-VERSION = 1
+VERSION = 2
+# Version 1 listed the ids of the turns that a turn saw.
 # Settings that say who is asked and with whose credentials; they stay on this machine.
 CONNECTION = frozenset({"api_key", "base_url", "headers", "organization", "project", "local_model"})
 _NOT_KEPT = CONNECTION | {"extra_headers", "extra_query"}
@@ -92,8 +94,14 @@ _CONVERSATION: Mapping[str, Check] = {
     "settings": _is_object,
     "is_archived": _is_flag,
     "made_by": _or_none(_is_text),
+    "parent": _or_none(_is_text),
 }
-_SLOT: Mapping[str, Check] = {"id": _is_text, "current_id": _or_none(_is_text), "is_hidden": _is_flag}
+_SLOT: Mapping[str, Check] = {
+    "id": _is_text,
+    "current_id": _or_none(_is_text),
+    "is_hidden": _is_flag,
+    "source": _or_none(_is_text),
+}
 _KEY: Mapping[str, Check] = {"cell_id": _is_text, "ordinal": _is_count}
 _TURN: Mapping[str, Check] = {
     "id": _is_text,
@@ -114,9 +122,10 @@ _TURN: Mapping[str, Check] = {
     "retries": _is_count,
     "system": _or_none(_is_text),
     "settings": _is_object,
-    "seen": _list_of(_is_text),
+    "seen": _is_text,
     "is_fresh": _is_flag,
     "cell_id": _or_none(_is_text),
+    "continues": _or_none(_is_text),
     "notices": _list_of(_is_text),
 }
 _USAGE: Mapping[str, Check] = {
@@ -151,7 +160,10 @@ def from_dict(
 def head_to_dict(conversation: Conversation) -> dict[str, Any]:
     """A conversation without its slots."""
     head = {name: getattr(conversation, name) for name in _CONVERSATION}
-    return {"format": FORMAT, "version": VERSION} | head | {"settings": _kept(conversation.settings)}
+    began_at = conversation.began_at.astimezone(UTC).isoformat()
+    return (
+        {"format": FORMAT, "version": VERSION} | head | {"began_at": began_at, "settings": _kept(conversation.settings)}
+    )
 
 
 def head_from_dict(data: Mapping[str, Any], *, cls: type[C]) -> C:
@@ -166,7 +178,10 @@ def head_from_dict(data: Mapping[str, Any], *, cls: type[C]) -> C:
             f"The conversation is in format {version}, and only formats up to {VERSION} are known here.",
             hint="pip install -U llm-magic",
         )
-    return cls(**_with_kept_settings(_checked(data, _CONVERSATION, "conversation")))
+    values = _with_kept_settings(_checked(data, _CONVERSATION, "conversation"))
+    if "began_at" in data:
+        values["began_at"] = time_from_text(data["began_at"])
+    return cls(**values)
 
 
 def slot_to_dict(slot: Slot) -> dict[str, Any]:
@@ -176,6 +191,7 @@ def slot_to_dict(slot: Slot) -> dict[str, Any]:
         "key": None if slot.key is None else {"cell_id": slot.key.cell_id, "ordinal": slot.key.ordinal},
         "current_id": slot.current_id,
         "is_hidden": slot.is_hidden,
+        "source": slot.source,
         "versions": [turn_to_dict(turn) for turn in slot.versions],
     }
 
@@ -221,8 +237,10 @@ def turn_from_dict(data: Mapping[str, Any]) -> Turn:
         StoreError: A value does not fit, or ``id``, ``at`` or ``prompt`` is missing.
     """
     _demand(data, ("id", "at", "prompt"), "turn")
+    if isinstance(data.get("seen"), list) and _list_of(_is_text)(data["seen"]):
+        data = {**data, "seen": functools.reduce(chained, data["seen"], "")}
     values = _with_kept_settings(_checked(data, _TURN, "turn"))
-    for name in ("seen", "notices", "logprobs"):
+    for name in ("notices", "logprobs"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     return Turn(

@@ -13,7 +13,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .asks import Ask, Plan, count_stale, plan_ask
+from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
 from .catalog import cost_usd
 from .config import Config, Value
@@ -152,7 +152,7 @@ class Session(Shelf):
         notices = []
         if ask.is_kept and conversation is not self.current and conversation in self.conversations:
             notices.append(f"in conversation {conversation.name!r}")
-        stale = 0 if ask.is_fresh else count_stale(conversation, slot)
+        stale = 0 if ask.is_fresh else len(conversation.context(slot.id if slot else None).stale)
         if stale:
             notices.append(f"{stale} stale turn{'s' if stale > 1 else ''} sent")
         look_up = self.look_up(conversation, ask.settings)

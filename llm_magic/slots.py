@@ -1,18 +1,25 @@
 """Slots, their versions, and the Conversation they make up.
 
 A conversation is a row of slots in the order of their first ask; a slot belongs to the cell that asked and holds
-one version (a Turn) for every time it was asked. Everything but the Conversation itself is frozen, so undo is
-keeping the former row. Only ``session.py`` writes to a conversation that is being asked.
+one version (a Turn) for every time it was asked. Everything but the Conversation itself is frozen. Only
+``session.py`` writes to a conversation that is being asked.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from . import history
 from .content import Message, message
 from .errors import ConfigurationError
-from .turns import Turn, new_id
+from .turns import Turn, chained, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .history import Change, What
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +29,12 @@ class Cell:
     Attributes:
         cell_id: Hashed identity of the cell.
         run_id: Identity of this one execution of it.
+        source: See :class:`Slot`.
     """
 
     cell_id: str
     run_id: str
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +57,11 @@ class Slot:
     Attributes:
         id: Unique, 12 hex digits.
         key: The cell's ask it belongs to, None where the front end tells no cell.
-        versions: Turns in the order they were asked, failed ones included.
+        versions: Turns in the order they were asked, failed ones included; they are only ever added.
         current_id: Id of the version that counts, None while none has completed.
         is_hidden: Left out of what is sent.
+        source: Hash of the cell's identity and source, by which a slot of a former session is found again where
+            the front end's ids change with every session; None where they are stable.
     """
 
     id: str
@@ -58,11 +69,13 @@ class Slot:
     versions: tuple[Turn, ...] = ()
     current_id: str | None = None
     is_hidden: bool = False
+    source: str | None = None
 
     @property
     def current(self) -> Turn | None:
         """The version that counts, None where there is none."""
-        return next((turn for turn in self.versions if turn.id == self.current_id), None)
+        # The newest mostly counts, and this is asked of every slot again and again.
+        return next((turn for turn in reversed(self.versions) if turn.id == self.current_id), None)
 
     @property
     def latest(self) -> Turn | None:
@@ -70,10 +83,26 @@ class Slot:
         return self.versions[-1] if self.versions else None
 
     @property
+    def sent(self) -> Turn | None:
+        """The turn that later asks see, None where the slot sends nothing."""
+        current = self.current
+        return current if current is not None and current.is_sendable and not self.is_hidden else None
+
+    @property
     def is_sent(self) -> bool:
         """The slot is part of what later asks see."""
-        current = self.current
-        return current is not None and current.is_sendable and not self.is_hidden
+        return self.sent is not None
+
+    def version(self, number: int) -> Turn:
+        """The version with this number, from 1.
+
+        Raises:
+            ConfigurationError: There is no such version.
+        """
+        if not 1 <= number <= len(self.versions):
+            has = f"versions 1 to {len(self.versions)}" if self.versions else "not been answered yet"
+            raise ConfigurationError(f"There is no version {number} of that turn.", hint=f"it has {has}")
+        return self.versions[number - 1]
 
     def with_version(self, turn: Turn) -> Slot:
         """The slot with one more version, current if it did not fail and has something to say."""
@@ -82,6 +111,26 @@ class Slot:
             versions=(*self.versions, turn),
             current_id=turn.id if turn.is_sendable else self.current_id,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an ask sees of a conversation.
+
+    Attributes:
+        turns: The turns sent before the prompt, in order.
+        messages: Their messages.
+        seen: Their digest, as in ``Turn.seen``.
+        stale: Ids of the slots among them whose turn saw something else than what stands before it now.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    messages: tuple[Message, ...] = ()
+    seen: str = ""
+    stale: tuple[str, ...] = ()
+
+
+_NOTHING = Context()
 
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
@@ -96,7 +145,9 @@ class Conversation:
         settings: Settings of this conversation, by their name in the table of settings.
         is_archived: Begun afresh under the same name; its cells' slots no longer count.
         made_by: Hashed identity of the cell whose ``%chat new`` made it.
-        slots: The row, in the order of first asks.
+        parent: Id of the conversation it was forked from, None where it was not.
+        began_at: When it was begun, UTC.
+        slots: The row, in the order of first asks unless moved.
     """
 
     name: str = ""
@@ -106,9 +157,12 @@ class Conversation:
     settings: dict[str, Any] = field(default_factory=dict)
     is_archived: bool = False
     made_by: str | None = None
+    parent: str | None = None
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     slots: tuple[Slot, ...] = ()
-    _past: list[tuple[Slot, ...]] = field(default_factory=list, repr=False, compare=False)
-    _future: list[tuple[Slot, ...]] = field(default_factory=list, repr=False, compare=False)
+    _past: list[Change] = field(default_factory=list, init=False, repr=False, compare=False)
+    _future: list[Change] = field(default_factory=list, init=False, repr=False, compare=False)
+    _context: tuple[tuple[Slot, ...], Context] = field(default=((), _NOTHING), init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or self.id!r}: {len(self.slots)} turns>"
@@ -117,6 +171,8 @@ class Conversation:
     def turns(self) -> tuple[Turn, ...]:
         """Current versions, in order; slots without one are left out."""
         return tuple(turn for slot in self.slots if (turn := slot.current) is not None)
+
+    # Finding slots
 
     def find(self, key: CellKey | None) -> Slot | None:
         """The slot of a cell's ask, None where there is none."""
@@ -139,66 +195,146 @@ class Conversation:
             raise ConfigurationError(f"There is no turn {number}.", hint=f"this conversation has {has}")
         return self.slots[number - 1]
 
-    def reserve(self, key: CellKey | None) -> Slot:
-        """The slot of a cell's ask; a new one takes its place at the end."""
-        found = self.find(key)
-        if found is not None:
-            return found
-        slot = Slot(id=new_id(), key=key)
-        self.slots = (*self.slots, slot)
-        return slot
+    # What is sent
 
-    def before(self, slot_id: str | None) -> tuple[Turn, ...]:
-        """The turns an ask of this slot sees: current versions of the slots before it, hidden and empty ones left out.
+    def context(self, slot_id: str | None = None) -> Context:
+        """What an ask of this slot sees: current versions of the slots before it, hidden and empty ones left out.
+
+        The context of the ask before is extended where the row still begins as it did: an ask at the end of a
+        thousand turns looks at one slot.
 
         Args:
             slot_id: None sees all slots.
         """
-        seen: list[Turn] = []
-        for slot in self.slots:
-            if slot.id == slot_id:
-                break
-            if slot.is_sent and (current := slot.current) is not None:
-                seen.append(current)
-        return tuple(seen)
+        end = next((place for place, slot in enumerate(self.slots) if slot.id == slot_id), len(self.slots))
+        row, known = self._context
+        # Slots that are the same objects compare equal without being looked into.
+        if len(row) > end or row != self.slots[: len(row)]:
+            row, known = (), _NOTHING
+        found = _extended(known, self.slots[len(row) : end])
+        self._context = (self.slots[:end], found)
+        return found
+
+    def before(self, slot_id: str | None) -> tuple[Turn, ...]:
+        """The turns of :meth:`context`."""
+        return self.context(slot_id).turns
+
+    def stale(self) -> frozenset[str]:
+        """Ids of the slots that changed beneath their turn: something before it is not what it saw."""
+        return frozenset(slot.id for slot, is_stale in _judged(self.slots) if is_stale)
 
     def is_stale(self, slot: Slot) -> bool:
         """A slot before this one has changed since its current version was asked."""
-        current = slot.current
-        if current is None or current.is_fresh:
-            return False
-        return current.seen != tuple(turn.id for turn in self.before(slot.id))
+        return slot.id in self.stale()
 
-    def add_version(self, place: Slot, turn: Turn) -> None:
+    # Writing
+
+    def reserve(self, key: CellKey | None, source: str | None = None) -> Slot:
+        """The slot of a cell's ask; a new one takes its place at the end."""
+        found = self.find(key)
+        if found is not None:
+            return found
+        slot = Slot(id=new_id(), key=key, source=source)
+        self.slots = (*self.slots, slot)
+        return slot
+
+    def add_version(self, place: Slot, turn: Turn) -> Change:
         """Keep a turn in the slot reserved for it; one that is gone (undone meanwhile) comes back at the end."""
-        self._remember()
-        if self.slot(place.id) is None:
+        slot = self.slot(place.id)
+        if slot is None:
+            slot = place
             self.slots = (*self.slots, place)
-        self.slots = tuple(slot.with_version(turn) if slot.id == place.id else slot for slot in self.slots)
+        kept = slot.with_version(turn)
+        self.slots = tuple(kept if other is slot else other for other in self.slots)
+        return self._remember(history.asked(self.slots, slot, kept))
 
-    def undo(self) -> bool:
-        """Take back the last change in time; False where there is none."""
+    def pick(self, slot: Slot, turn: Turn) -> Change:
+        """Let another version of a slot count.
+
+        Raises:
+            ConfigurationError: It failed, or has nothing to say.
+        """
+        if not turn.is_sendable:
+            raise ConfigurationError(
+                f"That version {'failed' if turn.status == 'failed' else 'has no text'} and cannot count.",
+                hint="pick another, or ask again",
+            )
+        return self._make(history.picked(slot, turn.id))
+
+    def hide(self, *slots: Slot, what: What = "hide") -> Change:
+        """Leave slots out of what is sent."""
+        return self._make(history.hidden(slots, is_hidden=True, what=what))
+
+    def unhide(self, *slots: Slot) -> Change:
+        """Take slots in again."""
+        return self._make(history.hidden(slots, is_hidden=False, what="unhide"))
+
+    def move(self, slot: Slot, before: Slot) -> Change:
+        """Put a slot right before another."""
+        return self._make(history.moved(self.slots, slot, before))
+
+    def undo(self) -> Change | None:
+        """Take back the last change in time; None where there is none.
+
+        Versions stay: what counts is again what counted before. A slot that was new leaves the row.
+        """
         if not self._past:
-            return False
-        self._future.append(self.slots)
-        self.slots = self._past.pop()
-        return True
+            return None
+        change, self.slots = self._past.pop().undone(self.slots)
+        self._future.append(change)
+        return change
 
-    def redo(self) -> bool:
-        """Make the change that was last taken back again; False where there is none."""
+    def redo(self) -> Change | None:
+        """Make the change that was last taken back again; None where there is none."""
         if not self._future:
-            return False
-        self._past.append(self.slots)
-        self.slots = self._future.pop()
-        return True
+            return None
+        change = self._future.pop()
+        self._past.append(change)
+        self.slots = change.done(self.slots)
+        return change
 
-    def _remember(self) -> None:
-        # A slot without versions is only a place that was taken: before its first version, it was not there.
-        self._past.append(tuple(slot for slot in self.slots if slot.versions))
+    def _make(self, change: Change) -> Change:
+        self.slots = change.done(self.slots)
+        return self._remember(change)
+
+    def _remember(self, change: Change) -> Change:
+        self._past.append(change)
         self._future.clear()
+        return change
 
 
-def context_messages(system: str | None, seen: tuple[Turn, ...], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
-    """What is sent: the system prompt (if any), the turns seen, the prompt."""
+def context_messages(system: str | None, seen: Iterable[Message], prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What is sent: the system prompt (if any), the messages of the turns seen, the prompt."""
     head = (message("system", system),) if system else ()
-    return (*head, *(item for turn in seen for item in turn.messages()), *prompt)
+    return (*head, *seen, *prompt)
+
+
+def _extended(known: Context, slots: tuple[Slot, ...]) -> Context:
+    turns: list[Turn] = []
+    messages: list[Message] = []
+    stale: list[str] = []
+    seen = known.seen
+    for slot, is_stale in _judged(slots, known.seen):
+        if (turn := slot.sent) is not None:
+            turns.append(turn)
+            messages.extend(turn.messages())
+            seen = chained(seen, turn.id)
+            if is_stale:
+                stale.append(slot.id)
+    if not turns:
+        return known
+    return Context(
+        turns=(*known.turns, *turns),
+        messages=(*known.messages, *messages),
+        seen=seen,
+        stale=(*known.stale, *stale),
+    )
+
+
+def _judged(slots: tuple[Slot, ...], seen: str = "") -> Iterator[tuple[Slot, bool]]:
+    """Each slot, and whether its current version saw something else than the slots before it."""
+    for slot in slots:
+        current = slot.current
+        yield slot, current is not None and not current.is_fresh and current.seen != seen
+        if (turn := slot.sent) is not None:
+            seen = chained(seen, turn.id)

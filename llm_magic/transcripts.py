@@ -38,7 +38,7 @@ def to_jsonl(conversation: Conversation) -> str:
     system = conversation.system
     if system is None and sent:
         system = sent[-1].system
-    messages = [message_to_openai(item) for item in context_messages(system, sent, ())]
+    messages = [message_to_openai(item) for item in context_messages(system, conversation.context().messages, ())]
     return json_text({"messages": messages}) + "\n"
 
 
@@ -145,7 +145,7 @@ def _add(conversation: Conversation, prompt: tuple[Message, ...], *, answer: Mes
         status="complete" if answer else "failed",
         error=None if answer else _UNANSWERED,
         system=conversation.system or None,
-        seen=tuple(seen.id for seen in conversation.before(None)),
+        seen=conversation.context().seen,
     )
     conversation.slots = (*conversation.slots, Slot(id=new_id()).with_version(turn))
 

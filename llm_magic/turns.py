@@ -6,6 +6,7 @@ stores anything.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -39,6 +40,14 @@ def new_id() -> str:
     return secrets.token_hex(6)
 
 
+def chained(seen: str, turn_id: str) -> str:
+    """The digest of a row of turns with one more at its end, see ``Turn.seen``: 16 hex digits.
+
+    A list would grow with the square of the conversation: every turn lists all turns before it.
+    """
+    return hashlib.blake2b(f"{seen} {turn_id}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One version of one ask: what was asked, what came back, what it cost.
@@ -66,9 +75,10 @@ class Turn:
         retries: Retries before the first byte. Count.
         system: The system prompt that was sent, None where none was.
         settings: Request parameters that were sent, by their OpenAI name.
-        seen: Ids of the turns that were sent as context, in order.
+        seen: Digest of the ids of the turns that were sent as context, in order; "" where none was.
         is_fresh: Asked without the conversation before it, whatever that holds.
         cell_id: Hashed identity of the cell that asked, None where there is none.
+        continues: Id of the version whose text this one goes on from and holds, None where it stands alone.
         notices: Lines shown beside the answer.
     """
 
@@ -94,9 +104,10 @@ class Turn:
     retries: int = 0
     system: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    seen: tuple[str, ...] = ()
+    seen: str = ""
     is_fresh: bool = False
     cell_id: str | None = None
+    continues: str | None = None
     notices: tuple[str, ...] = ()
 
     @property
@@ -248,6 +259,7 @@ class TurnBuilder:
             seen=base.seen,
             is_fresh=base.is_fresh,
             cell_id=base.cell_id,
+            continues=base.continues,
             notices=tuple(self._notices),
         )
 

@@ -127,7 +127,7 @@ def tokens_frame(session: Session, text: str | None) -> pd.DataFrame:
         counted = [("text", tokens.count_text(text, model))]
     else:
         system = look_up("system").value
-        seen = conversation.before(None)
+        seen = conversation.context().messages
         counted = [
             (f"turn {conversation.slots.index(slot) + 1}", tokens.count_messages(turn.messages(), model))
             for slot in conversation.slots

@@ -127,8 +127,9 @@ def turns(draw: DrawFn, ids: Iterator[int], *, has_empty: bool) -> Turn:
         "retries": COUNTS,
         "system": maybe,
         "settings": SETTINGS,
-        "seen": st.lists(NAMES, max_size=3).map(tuple),
+        "seen": st.just("") | st.text("0123456789abcdef", min_size=16, max_size=16),
         "cell_id": maybe,
+        "continues": maybe,
         "notices": st.lists(TEXTS, max_size=2).map(tuple),
     }
     return Turn(id=f"turn-{next(ids)}", **{name: draw(strategy) for name, strategy in values.items()})
@@ -155,6 +156,7 @@ def conversations(draw: DrawFn, *, has_empty: bool = True, has_turns: bool = Fal
                 versions=versions,
                 current_id=draw(st.none() | st.sampled_from([turn.id for turn in versions])) if versions else None,
                 is_hidden=draw(st.booleans()) if versions else False,
+                source=draw(st.none() | NAMES),
             )
         )
     return Conversation(
@@ -165,5 +167,7 @@ def conversations(draw: DrawFn, *, has_empty: bool = True, has_turns: bool = Fal
         settings=draw(SETTINGS),
         is_archived=draw(st.booleans()),
         made_by=draw(st.none() | TEXTS),
+        parent=draw(st.none() | NAMES),
+        began_at=draw(TIMES),
         slots=tuple(slots),
     )

@@ -23,7 +23,7 @@ def conversations() -> None:
     data: Any = reply.data
     again: Reply = chat.retry(1)
     copy: Conversation = chat.fork(at=1)
-    undone: bool = copy.undo()
+    undone: bool = copy.undo() is not None and copy.redo() is not None
     frame: pd.DataFrame = chat.to_frame()
     same: Conversation = Conversation.from_frame(frame)
     line: str = Conversation.from_dict(same.to_dict()).to_jsonl() + chat.to_markdown()

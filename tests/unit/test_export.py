@@ -67,7 +67,7 @@ def ask(conversation: Conversation, text: str, answer: str = "fine", cell: str |
     values: dict[str, Any] = {
         "prompt": (message("user", text),),
         "text": answer,
-        "seen": tuple(seen.id for seen in conversation.before(slot.id)),
+        "seen": conversation.context(slot.id).seen,
         "cell_id": cell,
     }
     made = Turn(id=f"{text}-{len(slot.versions)}", **values | turn)
@@ -271,7 +271,8 @@ def test_frame_of_two_conversations_is_refused(talk: Conversation) -> None:
         ("parts", '[{"type": "text", "text": 1}]', "TextPart"),
         ("parts", '[{"type": "image", "url": "file:///etc/passwd"}]', "ImagePart"),
         ("tool_calls", "{}", "tool_calls"),
-        ("seen", "1", "'seen'"),
+        ("seen", "[1]", "'seen'"),
+        ("seen", "[", "'seen' is not JSON"),
         ("settings", "[1]", "'settings'.*no JSON object"),
         ("record", "[1]", "'record'.*no JSON object"),
         ("role", "wizard", "slot 2 has no answer"),
@@ -328,15 +329,27 @@ def test_dict_is_versioned(talk: Conversation) -> None:
     """The dict says what it is."""
     assert {name: to_dict(talk)[name] for name in ("format", "version")} == {
         "format": "llm_magic.conversation",
-        "version": 1,
+        "version": 2,
     }
+
+
+def test_first_format_is_read(talk: Conversation) -> None:
+    """The first format listed what a turn saw; it is judged as before."""
+    data = to_dict(talk) | {"version": 1}
+    del data["began_at"]
+    data["slots"][1]["versions"][0]["seen"] = [talk.slots[0].versions[0].id]
+
+    made = from_dict(data)
+
+    assert made.stale() == talk.stale() == {talk.slots[1].id}
+    assert made.slots == talk.slots
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"format": "other"}, "not a conversation of llm_magic"),
-        ({"version": 2}, "format 2"),
+        ({"version": 3}, "format 3"),
         ({"version": "1"}, "no version"),
         ({"version": True}, "no version"),
         ({"version": 0}, "no version"),
@@ -373,7 +386,7 @@ def test_what_is_no_dict_of_ours_is_refused(data: Any) -> None:
         ("retries", -1),
         ("retries", True),
         ("retries", 2**63),
-        ("seen", "abc"),
+        ("seen", 7),
         ("seen", [1]),
         ("logprobs", [1]),
         ("cost_usd", "free"),
@@ -488,8 +501,8 @@ def test_jsonl_round_trip_keeps_the_messages(pairs: list[tuple[str, str]], syste
     made = from_jsonl(to_jsonl(conversation))
 
     assert made.system == system
-    assert context_messages(made.system, made.before(None), ()) == context_messages(
-        system, conversation.before(None), ()
+    assert context_messages(made.system, made.context().messages, ()) == context_messages(
+        system, conversation.context().messages, ()
     )
     assert not any(made.is_stale(slot) for slot in made.slots)
 

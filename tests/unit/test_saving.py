@@ -38,7 +38,7 @@ def talk() -> Conversation:
     prompts = [Message(role="user", parts=(TextPart(text="What?"), picture)), message("user", "And?\r\nNA\r")]
     for number, prompt in enumerate(prompts):
         slot = conversation.reserve(None)
-        seen = tuple(turn.id for turn in conversation.before(slot.id))
+        seen = conversation.context(slot.id).seen
         conversation.add_version(slot, Turn(id=f"t{number}", prompt=(prompt,), text="A fox.", seen=seen))
     return conversation
 
@@ -209,9 +209,9 @@ def test_file_may_begin_with_a_byte_order_mark(talk: Conversation, suffix: str, 
 def test_newer_file_says_so(talk: Conversation, tmp_path: Path) -> None:
     """A file of a later format says that it is, and what to do."""
     path = save(talk, tmp_path / "talk.json")
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"version": 2}), encoding="utf-8")
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"version": 3}), encoding="utf-8")
 
-    with pytest.raises(StoreError, match=r"format 2.*pip install -U"):
+    with pytest.raises(StoreError, match=r"format 3.*pip install -U"):
         load(path)
 
 

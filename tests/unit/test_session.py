@@ -69,7 +69,7 @@ def test_ask_remembers_and_sends_the_context(session: Session) -> None:
     assert texts(backend.requests[1]) == [("system", "Be brief."), ("user", "a"), ("assistant", "one"), ("user", "b")]
     assert dict(backend.requests[0].params) == {"temperature": 0.5}
     assert dict(backend.requests[1].params) == {"frequency_penalty": 1}
-    assert chat.turns[1].seen == (chat.turns[0].id,)
+    assert chat.turns[1].seen == chat.context(chat.slots[1].id).seen != ""
 
 
 def test_empty_system_prompt_stays_empty(session: Session) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llm_magic.content import message
 from llm_magic.errors import ConfigurationError
 from llm_magic.slots import CellKey, Conversation, Slot, context_messages
-from llm_magic.turns import Turn
+from llm_magic.turns import Turn, chained
 
 IDS = count()
 
@@ -22,7 +22,7 @@ IDS = count()
 def ask(conversation: Conversation, cell: str | None = None, ordinal: int = 0, **changes: Any) -> Turn:
     """One ask of a cell, as the session makes it."""
     slot = conversation.reserve(None if cell is None else CellKey(cell_id=cell, ordinal=ordinal))
-    seen = tuple(turn.id for turn in conversation.before(slot.id))
+    seen = conversation.context(slot.id).seen
     values: dict[str, Any] = {"text": f"answer to {cell}", "seen": seen, "cell_id": cell}
     turn = Turn(id=f"turn-{next(IDS)}", prompt=(message("user", f"ask {cell}"),), **values | changes)
     conversation.add_version(slot, turn)
@@ -96,7 +96,7 @@ def test_rerun_sees_the_slots_before_it_only() -> None:
 
     again = ask(conversation, "a")
 
-    assert (first.seen, second.seen, again.seen) == ((), (first.id,), ())
+    assert (first.seen, second.seen, again.seen) == ("", chained("", first.id), "")
 
 
 def test_reserved_place_is_not_sent() -> None:
@@ -185,13 +185,41 @@ def test_only_what_says_something_is_sent(asks: list[tuple[str, str, bool]]) -> 
 
 def test_context_is_system_then_turns_then_prompt() -> None:
     """What is sent, in order; an empty system prompt is none."""
-    turn = Turn(id="t", prompt=(message("user", "a"),), text="b")
     prompt = (message("user", "c"),)
+    seen = Turn(id="t", prompt=(message("user", "a"),), text="b").messages()
     talk = (message("user", "a"), message("assistant", "b"), *prompt)
 
-    assert context_messages("s", (turn,), prompt) == (message("system", "s"), *talk)
-    assert context_messages(None, (turn,), prompt) == talk
-    assert context_messages("", (turn,), prompt) == talk
+    assert context_messages("s", seen, prompt) == (message("system", "s"), *talk)
+    assert context_messages(None, seen, prompt) == talk
+    assert context_messages("", seen, prompt) == talk
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from(["complete", "failed"]), st.booleans()), max_size=15)
+)
+def test_a_context_that_was_extended_is_the_one_made_anew(asks: list[tuple[str, str, bool]]) -> None:
+    """What is remembered of the ask before never shows: every slot's context is as if nothing had been."""
+    conversation = Conversation()
+    for cell, status, is_taken_back in asks:
+        ask(conversation, cell, status=status)
+        if is_taken_back:
+            conversation.undo()
+        for slot_id in (*(slot.id for slot in conversation.slots), None):
+            assert conversation.context(slot_id) == Conversation(slots=conversation.slots).context(slot_id)
+
+
+def test_an_ask_at_the_end_looks_at_one_slot() -> None:
+    """The messages sent before are the same objects again, however long the conversation is."""
+    conversation = Conversation()
+    for number in range(50):
+        ask(conversation, f"c{number}")
+    before = conversation.context()
+    ask(conversation, "next")
+
+    after = conversation.context()
+
+    assert all(one is other for one, other in zip(before.messages, after.messages, strict=False))
+    assert len(after.messages) == len(before.messages) + 2
 
 
 # Staleness
@@ -235,7 +263,7 @@ def test_slot_without_a_current_version_is_not_stale() -> None:
     """What does not count cannot be stale."""
     conversation = Conversation()
     ask(conversation, "a")
-    ask(conversation, "b", status="failed", seen=())
+    ask(conversation, "b", status="failed", seen="")
 
     assert not conversation.is_stale(conversation.slots[1])
 
@@ -243,35 +271,110 @@ def test_slot_without_a_current_version_is_not_stale() -> None:
 # Undo and redo
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=12), st.integers(0, 15))
-def test_undo_and_redo_are_inverse(asks: list[tuple[str, bool]], steps: int) -> None:
-    """Any number of undos followed by as many redos is nothing; each undo is the state before the ask."""
+ACTIONS = st.tuples(
+    st.sampled_from(["ask", "ask", "ask", "fail", "pick", "hide", "unhide", "move"]), st.integers(0, 99)
+)
+
+
+def act(conversation: Conversation, what: str, number: int) -> bool:
+    """Do one of the things that can be undone; whether there was anything to do it to."""
+    slots = conversation.slots
+    if what in ("ask", "fail"):
+        ask(conversation, "abcd"[number % 4], status="complete" if what == "ask" else "failed")
+        return True
+    if not slots:
+        return False
+    slot, other = slots[number % len(slots)], slots[number // 10 % len(slots)]
+    if what == "move":
+        if slot is not other:
+            conversation.move(slot, other)
+        return slot is not other
+    if what == "pick":
+        good = [turn for turn in slot.versions if turn.is_sendable]
+        if good:
+            conversation.pick(slot, good[number % len(good)])
+        return bool(good)
+    conversation.hide(slot) if what == "hide" else conversation.unhide(slot)
+    return True
+
+
+def row(conversation: Conversation) -> list[tuple[str, str | None, bool]]:
+    """What undo is about: which slots there are, in which order, what counts, what is hidden."""
+    return [(slot.id, slot.current_id, slot.is_hidden) for slot in conversation.slots]
+
+
+@given(st.lists(ACTIONS, max_size=15), st.integers(0, 20))
+def test_undo_and_redo_are_inverse(actions: list[tuple[str, int]], steps: int) -> None:
+    """Each undo is the state before the change, as many redos bring all back, and no version is ever lost."""
     conversation = Conversation()
-    states = [conversation.slots]
-    for cell, is_good in asks:
-        ask(conversation, cell, status="complete" if is_good else "failed")
-        states.append(conversation.slots)
+    states = [row(conversation)]
+    for what, number in actions:
+        if act(conversation, what, number):
+            states.append(row(conversation))
+    versions = {slot.id: slot.versions for slot in conversation.slots}
 
     undone = 0
     while undone < steps and conversation.undo():
         undone += 1
-        assert conversation.slots == states[-1 - undone]
-    assert undone == min(steps, len(asks))
+        assert row(conversation) == states[-1 - undone]
+        assert all(slot.versions == versions[slot.id] for slot in conversation.slots)
+    assert undone == min(steps, len(states) - 1)
     for back in range(undone, 0, -1):
         assert conversation.redo()
-        assert conversation.slots == states[-back]
+        assert row(conversation) == states[-back]
     assert not conversation.redo()
+    assert {slot.id: slot.versions for slot in conversation.slots} == versions
 
 
 def test_undo_of_a_rerun_makes_the_former_version_current() -> None:
-    """Undoing a re-run takes back the version and not the slot."""
+    """Undoing a re-run takes back that it counts; the version stays, and can be picked."""
     conversation = Conversation()
     first = ask(conversation, "a")
-    ask(conversation, "a")
+    second = ask(conversation, "a")
 
     assert conversation.undo()
-
     assert conversation.turns == (first,)
+    (slot,) = conversation.slots
+    assert slot.versions == (first, second)
+
+    conversation.pick(slot, second)
+    assert conversation.turns == (second,)
+
+
+def test_version_that_failed_cannot_be_picked() -> None:
+    """Picking what failed is one line, and changes nothing."""
+    conversation = Conversation()
+    good = ask(conversation, "a")
+    bad = ask(conversation, "a", status="failed")
+
+    with pytest.raises(ConfigurationError, match="failed and cannot count"):
+        conversation.pick(conversation.slots[0], bad)
+
+    assert conversation.turns == (good,)
+
+
+def test_slot_that_is_moved_stands_before_the_other() -> None:
+    """Moving changes the order and nothing else; what saw another order is stale."""
+    conversation = Conversation()
+    for cell in "abc":
+        ask(conversation, cell)
+    first, _, third = conversation.slots
+
+    conversation.move(third, first)
+
+    assert texts(conversation) == ["answer to c", "answer to a", "answer to b"]
+    assert conversation.stale() == {slot.id for slot in conversation.slots}
+
+
+def test_versions_have_numbers() -> None:
+    """A version is found by the number that is printed; another number is one line."""
+    conversation = Conversation()
+    turn = ask(conversation, "a")
+    (slot,) = conversation.slots
+
+    assert slot.version(1) == turn
+    with pytest.raises(ConfigurationError, match=r"no version 2 .*versions 1 to 1"):
+        slot.version(2)
 
 
 def test_undo_of_a_first_ask_takes_the_slot_away() -> None:
@@ -312,10 +415,11 @@ def test_answer_whose_slot_was_undone_meanwhile_comes_back_at_the_end() -> None:
 def test_undo_history_is_no_part_of_equality() -> None:
     """Two conversations that hold the same are equal, however they came to it."""
     conversation = Conversation(name="a", id="x")
+    fresh = replace(conversation)
     ask(conversation, "a")
     conversation.undo()
 
-    assert conversation == Conversation(name="a", id="x")
+    assert conversation == fresh
 
 
 # Looking things up

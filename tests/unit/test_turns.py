@@ -39,7 +39,8 @@ BASE = Turn(
     at=datetime(2026, 11, 21, tzinfo=UTC),
     system="Be brief.",
     settings={"seed": 7},
-    seen=("a", "b"),
+    seen="0123456789abcdef",
+    continues="former",
     cell_id="c",
     notices=("one stale turn sent",),
 )
