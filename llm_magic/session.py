@@ -20,6 +20,7 @@ from .config import Config, Value
 from .counts import Usage
 from .engine import Engine, shared_engine
 from .errors import BackendError, BackendTimeoutError, Interrupted, LLMMagicError
+from .interrupts import linger
 from .ledger import Ledger, row_from_turn
 from .run import Outcome, Run
 from .shelf import Shelf
@@ -129,6 +130,7 @@ class Session(Shelf):
         try:
             return self._engine.run(coroutine)
         except KeyboardInterrupt:
+            linger()
             raise Interrupted from None
 
     async def models(self) -> list[Mapping[str, Any]]:

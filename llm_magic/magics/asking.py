@@ -9,6 +9,7 @@ from .. import api, frontend, interpolation, rendering
 from ..asks import Ask, Plan
 from ..content import Message, Part, TextPart
 from ..errors import Interrupted
+from ..interrupts import linger
 from ..reply import Reply, dollars
 from ..run import checked
 from ..slots import Cell
@@ -119,6 +120,7 @@ class Asker:
         try:
             path = weights.download(progress=_progress)
         except KeyboardInterrupt:
+            linger()
             raise Interrupted("nothing is kept of the download; it starts anew the next time") from None
         print(f"\rThe local model is ready: {rendering.plain_text(str(path))}")
 
