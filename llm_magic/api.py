@@ -104,20 +104,6 @@ class Conversation(base.Conversation):
         owner = self.session or session()
         return Reply(turn=checked(watch(lambda: owner.ask(with_options(ask, options, backend=self.backend)))))
 
-    def fork(self, name: str | None = None, *, at: int | None = None) -> Self:
-        """A copy to go on with, up to and including turn ``at``; None copies all."""
-        slots = self.slots if at is None else self.slots[: self.slots.index(self.numbered(at)) + 1]
-        return type(self)(
-            name=name or f"{self.name or self.id}-fork",
-            system=self.system,
-            model=self.model,
-            settings=dict(self.settings),
-            parent=self.id,
-            slots=tuple(slots),
-            backend=self.backend,
-            session=self.session,
-        )
-
     def to_frame(self) -> pd.DataFrame:
         """One row per message of every version; columns and dtypes are fixed, see ``export.to_frame``."""
         return export.to_frame(self)

@@ -53,6 +53,27 @@ class Shelf:
             self.current = self.add(name, cell_id=cell_id)
             return self.current
 
+    def fork(self, name: str, *, at: int | None = None, cell_id: str | None = None) -> Conversation:
+        """Go on in a copy of the current conversation, up to and including turn ``at``; None copies all.
+
+        An existing name is archived, as :meth:`new` does.
+
+        Raises:
+            ConfigurationError: There is no such turn.
+        """
+        with self.lock:
+            made = self.current.fork(name, at=at)
+            made.made_by = cell_id
+            self._archive(name)
+            self.conversations.append(made)
+            self.current = made
+            return made
+
+    def parent_name(self, conversation: Conversation) -> str | None:
+        """What the conversation is called that this one was forked from; None where it was not, or it is not here."""
+        parent = self._by_id(conversation.parent)
+        return parent.name if parent is not None else None
+
     def add(self, name: str, *, cell_id: str | None = None) -> Conversation:
         """Begin a conversation beside the current one, under a name that is free."""
         made = self._conversation_type(name=name, made_by=cell_id)
@@ -96,12 +117,17 @@ class Shelf:
             self.current = conversation
 
     def home(self, cell: Cell | None) -> Conversation:
-        """Where a kept ask of a cell belongs: where the cell has a slot, else the current conversation."""
+        """Where a kept ask of a cell belongs: where the cell has a slot, else the current conversation.
+
+        A slot that the current conversation left behind when it was forked does not count: going on differently is
+        what a fork is for.
+        """
         key = self.peek_key(cell)
-        if key is not None and self.current.find(key) is None:
-            for conversation in reversed(self._live()):
-                if conversation.find(key) is not None:
-                    return conversation
+        if key is None or self.current.find(key) is not None or self._left_behind(key):
+            return self.current
+        for conversation in reversed(self._live()):
+            if conversation.find(key) is not None:
+                return conversation
         return self.current
 
     def peek_key(self, cell: Cell | None) -> CellKey | None:
@@ -117,6 +143,22 @@ class Shelf:
         if key is not None and cell is not None:
             self._cell_run = (cell.run_id, key.ordinal + 1)
         return key
+
+    def _left_behind(self, key: CellKey) -> bool:
+        """A conversation that the current one comes from had a slot of this cell when it was forked."""
+        fork = self.current
+        for _ in self.conversations:
+            parent = self._by_id(fork.parent)
+            if parent is None:
+                return False
+            slot = parent.find(key)
+            if slot is not None and slot.versions and slot.versions[0].at <= fork.began_at:
+                return True
+            fork = parent
+        return False
+
+    def _by_id(self, conversation_id: str | None) -> Conversation | None:
+        return next((c for c in self.conversations if c.id == conversation_id), None)
 
     def _live(self) -> list[Conversation]:
         return [c for c in self.conversations if not c.is_archived]

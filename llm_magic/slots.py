@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from . import history
 from .content import Message, message
@@ -226,6 +226,27 @@ class Conversation:
     def is_stale(self, slot: Slot) -> bool:
         """A slot before this one has changed since its current version was asked."""
         return slot.id in self.stale()
+
+    def fork(self, name: str | None = None, *, at: int | None = None) -> Self:
+        """A copy to go on with, up to and including turn ``at``; None copies all. Versions are shared.
+
+        Raises:
+            ConfigurationError: There is no such turn.
+        """
+        if at is not None:
+            self.numbered(at)
+        return replace(
+            self,
+            name=name or f"{self.name or self.id}-fork",
+            id=new_id(),
+            settings=dict(self.settings),
+            is_archived=False,
+            made_by=None,
+            parent=self.id,
+            began_at=datetime.now(UTC),
+            # A place taken by an ask under way is not copied: its answer will come to this conversation only.
+            slots=tuple(slot for slot in self.slots[:at] if slot.versions),
+        )
 
     # Writing
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from . import options
+from . import command_lines, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class LLMMagics(Magics):
     def chat(self, line: str, cell: str | None = None) -> Any:
         """Ask a turn of the conversation (%%chat), or look at it and manage it (%chat). %chat help lists all."""
         if cell is None:
-            return self._commands.run(options.parse_command(line))
+            return self._commands.run(command_lines.parse_command(line))
         self.asker.ask(options.parse("chat", line, cell), is_kept=True, is_status=False)
         return None
 

@@ -1,4 +1,4 @@
-"""The commands of ``%chat``: each a function from its argument to what it gives back."""
+"""The commands of ``%chat``: each a function from what was typed to what it gives back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from .. import api, rendering, saving
 from ..config import setting as setting_row
 from ..config import shown
 from ..errors import ConfigurationError
-from ..reply import answer_bundle
 from . import overview
 from .help import help_text
+from .revising import REVISIONS, revise
+from .wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..session import Session
     from .asking import Asker
-    from .options import Command
+    from .command_lines import Command
 
 
 class Commands:
@@ -33,12 +34,13 @@ class Commands:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
         self._session: Session = asker.session
-        self._table: Mapping[str, Callable[[str | None], Any]] = {
+        self._table: Mapping[str, Callable[[Command], Any]] = {
             "": self._show,
             "show": self._show,
             "new": self._new,
             "use": self._use,
             "list": self._list,
+            "fork": self._fork,
             "retry": self._retry,
             "system": self._system,
             "model": self._model,
@@ -51,79 +53,77 @@ class Commands:
             "load": self._load,
             "local": self._local,
             "help": self._help,
+            **dict.fromkeys(REVISIONS, self._revise),
         }
 
     def run(self, command: Command) -> Any:
         """Do a command; what it returns is what the magic returns."""
-        return self._table[command.name](command.argument)
+        return self._table[command.name](command)
 
-    def _show(self, argument: str | None) -> None:
-        conversation = self._session.current
-        if argument is None:
+    def _show(self, command: Command) -> None:
+        if command.number is None:
             self._asker.display(overview.bundle(self._session))
-            return
-        slot = conversation.numbered(int(argument))
-        turn = slot.current or slot.latest
-        if turn is None:
-            raise ConfigurationError(f"Turn {argument} has not been answered yet.", hint="wait for it")
-        answer = answer_bundle(turn)
-        prompt = rendering.plain_text(overview.prompt_line(turn, limit=None))
-        self._asker.display(
-            {
-                "text/html": rendering.answer_html(rendering.preformatted_html(prompt)) + answer["text/html"],
-                "text/plain": f"{prompt}\n\n{answer['text/plain']}",
-            }
-        )
+        else:
+            self._asker.display(overview.turn_bundle(self._session.current, *command.numbers))
 
-    def _new(self, argument: str | None) -> None:
+    def _revise(self, command: Command) -> None:
+        self._say(revise(self._session, command))
+
+    def _new(self, command: Command) -> None:
         cell = self._asker.cell()
-        made = self._session.new(argument, cell_id=cell.cell_id if cell else None)
+        made = self._session.new(command.argument, cell_id=cell.cell_id if cell else None)
         self._say(f"conversation {made.name!r} begun")
 
-    def _use(self, argument: str | None) -> None:
-        used = self._session.use(argument or "")
-        self._say(f"conversation {used.name!r}: {overview.count(len(used.slots), 'turn')}")
+    def _use(self, command: Command) -> None:
+        used = self._session.use(command.argument or "")
+        self._say(f"conversation {used.name!r}: {count(len(used.slots), 'turn')}")
 
-    def _list(self, _argument: str | None) -> pd.DataFrame:
+    def _fork(self, command: Command) -> None:
+        cell = self._asker.cell()
+        made = self._session.fork(command.argument or "", at=command.number, cell_id=cell.cell_id if cell else None)
+        parent = self._session.parent_name(made)
+        self._say(f"conversation {made.name!r} goes on from {count(len(made.slots), 'turn')} of {parent!r}")
+
+    def _list(self, _command: Command) -> pd.DataFrame:
         return overview.conversations_frame(self._session)
 
-    def _retry(self, argument: str | None) -> None:
-        ask = api.again(self._session.current, int(argument) if argument else None)
+    def _retry(self, command: Command) -> None:
+        ask = api.again(self._session.current, command.number)
         self._asker.show(ask)
 
-    def _system(self, argument: str | None) -> str | None:
-        if argument is not None:
-            self._session.current.system = _unquoted(argument)
+    def _system(self, command: Command) -> str | None:
+        if command.argument is not None:
+            self._session.current.system = _unquoted(command.argument)
             self._say("system prompt set" if self._session.current.system else "no system prompt")
             return None
         value: str | None = self._session.look_up(self._session.current)("system").value
         return value
 
-    def _model(self, argument: str | None) -> str | None:
-        if argument is not None:
-            self._session.current.model = argument
-            self._say(f"model {argument}")
+    def _model(self, command: Command) -> str | None:
+        if command.argument is not None:
+            self._session.current.model = command.argument
+            self._say(f"model {command.argument}")
             return None
         return self._session.resolve(self._session.look_up(self._session.current)).model
 
-    def _models(self, _argument: str | None) -> pd.DataFrame:
+    def _models(self, _command: Command) -> pd.DataFrame:
         return api.models_frame(self._session)
 
-    def _tokens(self, argument: str | None) -> pd.DataFrame:
-        return overview.tokens_frame(self._session, argument)
+    def _tokens(self, command: Command) -> pd.DataFrame:
+        return overview.tokens_frame(self._session, command.argument)
 
-    def _usage(self, _argument: str | None) -> pd.DataFrame:
+    def _usage(self, _command: Command) -> pd.DataFrame:
         return self._session.ledger.to_frame()
 
-    def _frame(self, _argument: str | None) -> pd.DataFrame:
+    def _frame(self, _command: Command) -> pd.DataFrame:
         from .. import export
 
         return export.to_frame(self._session.current)
 
-    def _config(self, argument: str | None) -> Any:
-        if argument is None:
+    def _config(self, command: Command) -> Any:
+        if command.argument is None:
             return overview.config_frame(self._session)
-        name, equals, text = argument.partition("=")
+        name, equals, text = command.argument.partition("=")
         row = setting_row(name.strip())
         if not equals:
             value = self._session.look_up(self._session.current)(row.name).value
@@ -142,23 +142,23 @@ class Commands:
         self._say(f"{row.name} = {shown(row.name, self._session.config.session[row.name])}")
         return None
 
-    def _save(self, argument: str | None) -> None:
-        path = Path(argument or "").expanduser()
+    def _save(self, command: Command) -> None:
+        path = Path(command.argument or "").expanduser()
         saving.save(self._session.current, path)
-        self._say(f"saved {overview.count(len(self._session.current.slots), 'turn')} to {path}")
+        self._say(f"saved {count(len(self._session.current.slots), 'turn')} to {path}")
 
-    def _load(self, argument: str | None) -> None:
-        path = Path(argument or "").expanduser()
+    def _load(self, command: Command) -> None:
+        path = Path(command.argument or "").expanduser()
         loaded = saving.load(path, cls=api.Conversation)
         self._session.adopt(loaded)
-        self._say(f"conversation {loaded.name!r}: {overview.count(len(loaded.slots), 'turn')} from {path}")
+        self._say(f"conversation {loaded.name!r}: {count(len(loaded.slots), 'turn')} from {path}")
 
-    def _local(self, argument: str | None) -> None:
+    def _local(self, command: Command) -> None:
         from ..backends import weights
 
-        if argument == "download":
+        if command.argument == "download":
             self._asker.download()
-        elif argument == "stop":
+        elif command.argument == "stop":
             self._session.run(self._session.registry.stop("local"))
             self._say("the local model is stopped; the next ask starts it again")
         else:
@@ -173,8 +173,8 @@ class Commands:
                 else "weights: not on this machine; %chat local download gets them once, 98 MB"
             )
 
-    def _help(self, argument: str | None) -> None:
-        self._say(help_text(argument))
+    def _help(self, command: Command) -> None:
+        self._say(help_text(command.argument))
 
     def _say(self, text: str) -> None:
         print(rendering.plain_text(text))

@@ -44,11 +44,13 @@ class Sources:
     Attributes:
         models: Names of models that are known.
         conversations: Names of conversations.
+        versions: How many versions each turn of the current conversation has, in order.
         namespace: Names and values for ``{{ }}``.
     """
 
     models: Callable[[], Iterable[str]]
     conversations: Callable[[], Iterable[str]]
+    versions: Callable[[], Sequence[int]]
     namespace: Callable[[], Mapping[str, Any]]
 
 
@@ -114,6 +116,9 @@ class Offers:
             "parameters": lambda typed: _beginning(typed, _PARAMETERS, "param"),
             "settings": _settings,
             "commands": lambda typed: _beginning(typed, (*_COMMANDS, *flags()), "keyword"),
+            "turns": self._turns,
+            "versions": self._versions,
+            "turns and versions": lambda typed: (self._versions if "." in typed else self._turns)(typed),
         }
 
     def at_end(self, text: str) -> Offer:
@@ -128,15 +133,35 @@ class Offers:
                 return _flags(place)
             case cursor.CommandPlace():
                 return _beginning(place.typed, _COMMANDS, "keyword")
-            case cursor.ValuePlace() | cursor.ArgumentPlace():
-                return self._argument(place.row, place.typed)
+            case cursor.ValuePlace():
+                return self._value(place.row, place.typed)
+            case cursor.ArgumentPlace():
+                return self._argument(place)
             case _:
                 assert_never(place)
 
-    def _argument(self, row: OptionRow | CommandRow, typed: str) -> Offer:
+    def _argument(self, place: cursor.ArgumentPlace) -> Offer:
+        if place.position == 0:
+            return self._value(place.row, place.typed)
+        return (
+            _beginning(place.typed, (place.row.keyword,), "keyword")
+            if place.position == 1
+            else self._turns(place.typed)
+        )
+
+    def _value(self, row: OptionRow | CommandRow, typed: str) -> Offer:
         if row.choices:
             return _beginning(typed, row.choices, "keyword")
         return self._by_kind[row.completes](typed)
+
+    def _turns(self, typed: str) -> Offer:
+        return _beginning(typed, map(str, range(1, len(self._sources.versions()) + 1)), "text")
+
+    def _versions(self, typed: str) -> Offer:
+        """Versions of the turns that have several."""
+        has = enumerate(self._sources.versions(), start=1)
+        names = [f"{turn}.{version}" for turn, many in has if many > 1 for version in range(1, many + 1)]
+        return _beginning(typed, names, "text")
 
     def _values(self, typed: str) -> Offer:
         """Expressions and files: what ``-i`` and ``-f`` take."""

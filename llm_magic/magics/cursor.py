@@ -57,10 +57,17 @@ class CommandPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentPlace:
-    """A command's argument is typed."""
+    """A command's argument is typed.
+
+    Attributes:
+        row: Whose argument.
+        typed: What there is of it.
+        position: How many words went before: of two arguments, 1 is the keyword between them, 2 the second.
+    """
 
     row: CommandRow
     typed: str
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +147,10 @@ def _in_command(line: str) -> Place | None:
     row = command(name)
     if row is None or not row.metavar:
         return None
-    typed = rest.lstrip()
-    if row.reads == "word" and _word_end(typed, 0) is not None:
-        return None
-    return ArgumentPlace(row=row, typed=typed)
+    typed, position = rest.lstrip(), 0
+    while row.reads != "rest" and (end := _word_end(typed, 0)) is not None:
+        typed, position = typed[end:].lstrip(), position + 1
+    return ArgumentPlace(row=row, typed=typed, position=position) if position <= 2 * bool(row.keyword) else None
 
 
 def _in_expression(prompt: str) -> ExpressionPlace | None:

@@ -63,6 +63,7 @@ class Extension:
             completion.Sources(
                 models=self._known_models,
                 conversations=lambda: [c.name for c in self.session.conversations],
+                versions=lambda: [len(slot.versions) for slot in self.session.current.slots],
                 namespace=lambda: shell.user_ns,
             ),
         )

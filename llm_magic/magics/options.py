@@ -14,22 +14,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..config import SETTINGS, checked_parameter
-from ..errors import ConfigurationError, nearest
-from .table import ASK_HINT, COMMANDS, OPTIONS, command, command_line, nearest_flag, option, usage_line
-from .words import read_word, skip_space
+from ..errors import ConfigurationError
+from .table import OPTIONS, nearest_flag, option, usage_line
+from .words import cut, read_word, skip_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..reply import Form
-    from .table import CommandRow, Magic, OptionRow
+    from .table import Magic, OptionRow
 
 AttachmentKind: TypeAlias = Literal["image", "file"]
 # A word like this is an option, or means to be one; "-5", "- item", "---" and "->" begin a prompt.
 FLAG = re.compile(r"--(?=\s|$)|--?[A-Za-z][^\s=]*")
 _DASH_HINT = "put -- before a prompt that begins with a dash"
 _PARAMETER = re.compile(r"[A-Za-z_][\w.-]*")
-_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +85,6 @@ class Parsed:
     prompt: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A command of ``%chat``.
-
-    Attributes:
-        name: Its name; "" for ``%chat`` alone.
-        argument: What followed it, None where nothing did.
-    """
-
-    name: str
-    argument: str | None = None
-
-    @property
-    def number(self) -> int | None:
-        """The argument as a turn's number, for the commands that take one."""
-        return None if self.argument is None else int(self.argument)
-
-
 def parse(magic: Magic, line: str, body: str | None = None) -> Parsed:
     r"""Options and prompt of ``%%chat``, ``%llm`` or ``%%llm``.
 
@@ -138,25 +119,6 @@ def parse(magic: Magic, line: str, body: str | None = None) -> Parsed:
     return Parsed(options=given.options(), prompt=_prompt(line[place:], body))
 
 
-def parse_command(line: str) -> Command:
-    """The command that follows ``%chat``.
-
-    >>> parse_command("show 3")
-    Command(name='show', argument='3')
-
-    Raises:
-        ConfigurationError: There is no such command, or its argument is missing or does not fit.
-    """
-    typed, *rest = line.split(None, 1) or [""]
-    name = typed.rstrip(";")
-    row = command(name)
-    if row is None:
-        match = nearest(name.lower(), [row.name for row in COMMANDS])
-        hint = ASK_HINT + (f"; did you mean %chat {match}?" if match else "; %chat help lists the commands")
-        raise ConfigurationError(f"Unknown command {_cut(name)}.", hint=hint)
-    return Command(name=name, argument=_argument(row, "".join(rest).strip()))
-
-
 class _Given:
     """The options given so far."""
 
@@ -174,7 +136,7 @@ class _Given:
         if row is None:
             match = nearest_flag(flag, self._magic)
             hint = (f"did you mean {match}? Else " if match else "") + _DASH_HINT
-            raise ConfigurationError(f"Unknown option {_cut(flag)}.", hint=hint)
+            raise ConfigurationError(f"Unknown option {cut(flag)}.", hint=hint)
         if not row.is_for(self._magic):
             raise ConfigurationError(f"{flag} is not for %%chat.", hint=row.not_for_chat)
         if row.name in self._seen and not row.is_repeatable:
@@ -187,7 +149,7 @@ class _Given:
         if row.metavar and not value and row.setting != "system":
             raise ConfigurationError(f"{flag} needs a value.", hint=usage_line(row))
         if row.choices and value not in row.choices:
-            raise ConfigurationError(f"{_cut(value)} does not fit {flag}.", hint="one of " + ", ".join(row.choices))
+            raise ConfigurationError(f"{cut(value)} does not fit {flag}.", hint="one of " + ", ".join(row.choices))
         if row.setting:
             # The one option that sets something without a value switches it off.
             self._set(row.setting, SETTINGS[row.setting].parse(value) if row.metavar else False)
@@ -255,46 +217,13 @@ def _prompt(first: str, body: str | None) -> str:
     return f"{first}\n{rest}" if first and rest else first or rest
 
 
-def _argument(row: CommandRow, text: str) -> str | None:
-    if row.reads == "rest":
-        # Empty quotes are how one sets an empty text.
-        text, is_given = ("", True) if text in ("''", '""') else (text, bool(text))
-    else:
-        # A semicolon at the end is IPython's way to say "do not show the result".
-        text = text.rstrip(";").rstrip()
-        is_given = bool(text)
-    if not is_given:
-        if row.is_required:
-            raise ConfigurationError(f"%chat {row.name} needs its {row.metavar}.", hint=command_line(row))
-        return None
-    if not row.metavar:
-        raise ConfigurationError(f"%chat {row.name} takes nothing after it.", hint=ASK_HINT)
-    if row.reads == "number" and not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise ConfigurationError(f"{_cut(text)} is not a turn's number.", hint=f"{command_line(row)}; {ASK_HINT}")
-    if row.reads == "word":
-        text = _one_word(row, text)
-    if row.choices and text not in row.choices:
-        raise ConfigurationError(f"{_cut(text)} does not fit %chat {row.name}.", hint=command_line(row))
-    return text
-
-
-def _one_word(row: CommandRow, text: str) -> str:
-    word = read_word(text, 0)
-    if word.end < len(text):
-        hint = f"quote it if it holds spaces; {ASK_HINT}"
-        raise ConfigurationError(f"%chat {row.name} takes one {row.metavar.strip('[]')}.", hint=hint)
-    if not word.text:
-        raise ConfigurationError(f"%chat {row.name}: {row.metavar.strip('[]')} is empty.", hint=command_line(row))
-    return word.text
-
-
 def _given(_: str) -> bool:
     return True
 
 
 def _identifier(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
-        raise ConfigurationError(f"{_cut(text)} is not a variable's name.", hint="--into takes a name such as answer")
+        raise ConfigurationError(f"{cut(text)} is not a variable's name.", hint="--into takes a name such as answer")
     return text
 
 
@@ -305,7 +234,7 @@ def _seconds(text: str) -> float:
         seconds = 0.0
     if not 0 < seconds < math.inf:
         raise ConfigurationError(
-            f"{_cut(text)} does not fit --timeout.", hint="--timeout is a number of seconds above 0"
+            f"{cut(text)} does not fit --timeout.", hint="--timeout is a number of seconds above 0"
         )
     return seconds
 
@@ -335,10 +264,6 @@ def _instead(name: str) -> str:
         return f"set {row.variables()[1]} in the environment, outside the notebook"
     own = [usage_line(option) for option in OPTIONS if option.setting == name]
     return "write " + " or ".join([*own, f"%chat config {name}=VALUE"])
-
-
-def _cut(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
 
 
 # Options that are neither settings nor parameters: the field each fills, and how its value is read.

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from .. import rendering, tokens
 from ..config import SETTINGS, shown
-from ..content import TextPart
+from ..errors import ConfigurationError
+from ..reply import answer_bundle
 from ..slots import context_messages
+from .wording import count, prompt_line, tokens_used
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
 
     from ..session import Session
     from ..slots import Conversation, Slot
-    from ..turns import Turn
-
-LINE_CHARACTERS = 72
 
 
 def bundle(session: Session) -> dict[str, str]:
@@ -28,10 +27,43 @@ def bundle(session: Session) -> dict[str, str]:
         (str(number), _line(slot), ", ".join(marks(session, conversation, slot)), _tokens(slot))
         for number, slot in enumerate(conversation.slots, start=1)
     ]
-    head = f"Conversation {conversation.name!r} · {count(len(rows), 'turn')} · {_model(session)}"
+    parent = session.parent_name(conversation)
+    forked = f" (forked from {parent!r})" if parent else ""
+    head = f"Conversation {conversation.name!r}{forked} · {count(len(rows), 'turn')} · {_model(session)}"
     total = session.ledger.total()
     foot = f"This session: {total}" if total.n_requests else "Nothing asked yet: %%chat asks."
     return {"text/plain": _plain(head, rows, foot), "text/html": _html(head, rows, foot)}
+
+
+def turn_bundle(conversation: Conversation, number: int, version: int | None = None) -> dict[str, str]:
+    """``%chat show N``: a turn whole, with its prompt, and its versions where there are several.
+
+    Args:
+        conversation: Whose turn.
+        number: Its number.
+        version: Which version of it, failed ones too; None is the one that counts, else the one asked last.
+
+    Raises:
+        ConfigurationError: There is no such turn or version, or it has not been answered yet.
+    """
+    slot = conversation.numbered(number)
+    turn = slot.current or slot.latest if version is None else slot.version(version)
+    if turn is None:
+        raise ConfigurationError(f"Turn {number} has not been answered yet.", hint="wait for it")
+    answer = answer_bundle(turn)
+    prompt = rendering.plain_text(prompt_line(turn, limit=None))
+    html, text = rendering.answer_html(rendering.preformatted_html(prompt)) + answer["text/html"], answer["text/plain"]
+    if version is None and len(slot.versions) > 1:
+        lines = [_version_line(slot, number, place) for place in range(1, len(slot.versions) + 1)]
+        html += rendering.answer_html(rendering.preformatted_html("\n".join(lines)))
+        text += "\n" + "\n".join(lines)
+    return {"text/html": html, "text/plain": f"{prompt}\n\n{text}"}
+
+
+def _version_line(slot: Slot, number: int, place: int) -> str:
+    turn = slot.version(place)
+    said = [f"{number}.{place}", turn.status, tokens_used(turn), "counts" if turn.id == slot.current_id else ""]
+    return rendering.plain_text(" · ".join([*filter(None, said)]) + f": {prompt_line(turn)}")
 
 
 def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]:
@@ -53,29 +85,6 @@ def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]
     if len(slot.versions) > 1:
         found.append(f"{len(slot.versions)} versions")
     return found
-
-
-def prompt_line(turn: Turn, *, limit: int | None = LINE_CHARACTERS) -> str:
-    """A prompt in words: typed text as it is, other content by its label; cut to ``limit`` characters."""
-    words = []
-    for message in turn.prompt:
-        for part in message.parts:
-            is_typed = isinstance(part, TextPart) and not part.label
-            words.append(part.text if is_typed and isinstance(part, TextPart) else f"[{part.label}]")
-    text = "".join(words)
-    if limit is None:
-        return text
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> count(1, "turn"), count(2, "turn")
-    ('1 turn', '2 turns')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def conversations_frame(session: Session) -> pd.DataFrame:
@@ -162,9 +171,7 @@ def _line(slot: Slot) -> str:
 
 def _tokens(slot: Slot) -> str:
     turn = slot.current or slot.latest
-    if turn is None or not turn.usage.total_tokens:
-        return ""
-    return f"{'~' if turn.usage.is_estimate else ''}{turn.usage.input_tokens} → {turn.usage.output_tokens}"
+    return "" if turn is None else tokens_used(turn)
 
 
 def _plain(head: str, rows: Sequence[tuple[str, ...]], foot: str) -> str:

@@ -18,8 +18,22 @@ if TYPE_CHECKING:
 Magic: TypeAlias = Literal["chat", "llm"]
 # What Tab offers for a value; "" offers nothing.
 Completes: TypeAlias = Literal[
-    "", "models", "conversations", "files", "values", "names", "parameters", "settings", "commands"
+    "",
+    "models",
+    "conversations",
+    "files",
+    "values",
+    "names",
+    "parameters",
+    "settings",
+    "commands",
+    "turns",
+    "versions",
+    "turns and versions",
 ]
+# How a command's argument is read: one word (quoted where it holds spaces), the number of a turn (3), of a version
+# (3.2), of either, two turns (3 before 1), a word and a turn (NAME at 3), or all that follows, as it is.
+Reads: TypeAlias = Literal["word", "turn", "version", "turn or version", "two turns", "word and turn", "rest"]
 FORMS: tuple[Form, ...] = ("text", "markdown", "json", "code")
 ASK_HINT = "to ask, use %%chat or %llm"
 
@@ -68,9 +82,9 @@ class CommandRow:
         name: Its name; "" is ``%chat`` alone.
         help: One line.
         metavar: What its argument is called; "" for none.
-        reads: How the argument is read: one word (quoted where it holds spaces), a turn's number, or all
-            that follows, as it is.
+        reads: How the argument is read.
         is_required: It cannot do without its argument.
+        keyword: The word between its two arguments, where it takes two; the second is a turn's number.
         choices: Allowed arguments, empty for any.
         gives: What it returns: "DataFrame", "value", or "" for nothing.
         completes: What Tab offers for its argument, beside the choices.
@@ -79,8 +93,9 @@ class CommandRow:
     name: str
     help: str
     metavar: str = ""
-    reads: Literal["word", "number", "rest"] = "word"
+    reads: Reads = "word"
     is_required: bool = False
+    keyword: str = ""
     choices: tuple[str, ...] = ()
     gives: Literal["", "DataFrame", "value"] = ""
     completes: Completes = ""
@@ -157,7 +172,13 @@ OPTIONS: tuple[OptionRow, ...] = (
 
 COMMANDS: tuple[CommandRow, ...] = (
     CommandRow(name="", help="where am I: the conversation, its numbered turns, model, tokens, cost"),
-    CommandRow(name="show", metavar="[N]", reads="number", help="the same; with N, that turn whole"),
+    CommandRow(
+        name="show",
+        metavar="[N|N.v]",
+        reads="turn or version",
+        completes="turns and versions",
+        help="the same; with N, that turn whole; with N.v, one of its versions, failed ones too",
+    ),
     CommandRow(
         name="new",
         metavar="[NAME]",
@@ -172,7 +193,49 @@ COMMANDS: tuple[CommandRow, ...] = (
         help="switch to a conversation",
     ),
     CommandRow(name="list", gives="DataFrame", help="the conversations"),
-    CommandRow(name="retry", metavar="[N]", reads="number", help="ask turn N again (default: the last)"),
+    CommandRow(
+        name="fork",
+        metavar="NAME [at N]",
+        reads="word and turn",
+        keyword="at",
+        is_required=True,
+        completes="conversations",
+        help="go on in a copy of the conversation, up to turn N; an existing NAME is archived",
+    ),
+    CommandRow(name="undo", help="take back the last ask, pick, move or hide"),
+    CommandRow(name="redo", help="make again what was taken back"),
+    CommandRow(
+        name="retry", metavar="[N]", reads="turn", completes="turns", help="ask turn N again (default: the last)"
+    ),
+    CommandRow(
+        name="pick",
+        metavar="N.v",
+        reads="version",
+        is_required=True,
+        completes="versions",
+        help="let version v of turn N count",
+    ),
+    CommandRow(
+        name="hide",
+        metavar="N",
+        reads="turn",
+        is_required=True,
+        completes="turns",
+        help="leave turn N out of what is sent",
+    ),
+    CommandRow(
+        name="unhide", metavar="N", reads="turn", is_required=True, completes="turns", help="take turn N in again"
+    ),
+    CommandRow(
+        name="move",
+        metavar="N before M",
+        reads="two turns",
+        keyword="before",
+        is_required=True,
+        completes="turns",
+        help="put turn N right before turn M",
+    ),
+    CommandRow(name="prune", help="hide all turns whose cell is gone"),
     CommandRow(
         name="system",
         metavar="[TEXT]",
@@ -274,7 +337,7 @@ def command_line(row: CommandRow) -> str:
     """A command as it is typed.
 
     >>> command_line(COMMANDS[1])
-    '%chat show [N]'
+    '%chat show [N|N.v]'
     """
     return " ".join(part for part in ("%chat", row.name, row.metavar) if part)
 

@@ -17,6 +17,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 # What matters for balancing: a whole Python string literal, or one bracket.
 _STRING_OR_BRACKET = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[()\[\]{}]", re.DOTALL)
 _SPACE = re.compile(r"\s*")
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,11 @@ def quote(text: str) -> str:
     if "'" not in text:
         return f"'{text}'"
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def cut(text: str) -> str:
+    """What was typed, for a message: in quotes, and no longer than one line holds."""
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
 
 
 def _quoted(line: str, start: int) -> tuple[str, int]:

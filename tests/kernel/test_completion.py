@@ -24,6 +24,7 @@ def llm(line, cell=None): ...
 completion.install(get_ipython(), completion.Sources(
     models=lambda: ["gpt-5.4-mini", "smollm2"],
     conversations=lambda: ["main", "my talk"],
+    versions=lambda: [1, 2],
     namespace=lambda: get_ipython().user_ns,
 ))
 
@@ -64,6 +65,8 @@ def completed(kernel: Kernel, code: str, after: str = "") -> list[str]:
         ("%%llm -c 'my", ["%%llm -c 'my talk'"]),
         ("%chat loc", ["%chat local"]),
         ("%chat local st", ["%chat local stop"]),
+        ("%chat pick 2.", ["%chat pick 2.1", "%chat pick 2.2"]),
+        ("%chat move 2 before ", ["%chat move 2 before 1", "%chat move 2 before 2"]),
         ("%chat config view=st", ["%chat config view=static"]),
         ("%chat save tele", ["%chat save telescope.csv"]),
         ("%llm -i 'my", ["%llm -i 'my plot.png'"]),

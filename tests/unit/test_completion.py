@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_magic.magics.command_lines import parse_command
 from llm_magic.magics.completion import Offer, Offers, Sources, install, uninstall
 from llm_magic.magics.cursor import place_in
-from llm_magic.magics.options import parse, parse_command
+from llm_magic.magics.options import parse
 from llm_magic.magics.table import COMMANDS, OPTIONS, Completes
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SOURCES = Sources(
     models=lambda: ["gpt-5.4", "gpt-5.4-mini", "smollm2"],
     conversations=lambda: ["main", "my talk"],
+    versions=lambda: [1, 3, 2],
     namespace=lambda: {"df": 1, "dog": 2, "_hidden": 3},
 )
 
@@ -79,7 +81,23 @@ def test_only_options_that_fit_are_offered() -> None:
         ("%llm -s Be", []),
         ("%llm --max-tokens 5", []),
         ("%chat ", [row.name for row in COMMANDS if row.name]),
-        ("%chat re", ["retry"]),
+        ("%chat re", ["redo", "retry"]),
+        ("%chat retry ", ["1", "2", "3"]),
+        ("%chat hide 2", ["2"]),
+        ("%chat hide 2.", []),
+        ("%chat hide 2 ", []),
+        ("%chat pick ", ["2.1", "2.2", "2.3", "3.1", "3.2"]),
+        ("%chat pick 3", ["3.1", "3.2"]),
+        ("%chat show ", ["1", "2", "3"]),
+        ("%chat show 3.", ["3.1", "3.2"]),
+        ("%chat move ", ["1", "2", "3"]),
+        ("%chat move 3 ", ["before"]),
+        ("%chat move 3 before ", ["1", "2", "3"]),
+        ("%chat move 3 before 1 ", []),
+        ("%chat fork 'my", ["'my talk'"]),
+        ("%chat fork 'my talk' a", ["at"]),
+        ("%chat fork 'my talk' at 2", ["2"]),
+        ("%chat undo ", []),
         ("x = %chat us", ["use", "usage"]),
         ("%chat use m", ["main", "'my talk'"]),
         ("%chat use main ", []),
@@ -177,7 +195,7 @@ def test_every_kind_of_completion_is_known() -> None:
     for kind in get_args(Completes):
         rows: tuple[OptionRow | CommandRow, ...] = (*OPTIONS, *COMMANDS)
         row = next(row for row in rows if row.completes == kind)
-        assert Offers(_SOURCES, python)._argument(row, "").typed == ""
+        assert Offers(_SOURCES, python)._value(row, "").typed == ""
 
 
 _CELLS = st.builds(

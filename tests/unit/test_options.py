@@ -13,7 +13,7 @@ from docs.generate import PAGES, generated
 from llm_magic.config import SETTINGS
 from llm_magic.errors import ConfigurationError
 from llm_magic.magics.help import help_text
-from llm_magic.magics.options import AskOptions, Attachment, Command, Parsed, parse, parse_command
+from llm_magic.magics.options import AskOptions, Attachment, Parsed, parse
 from llm_magic.magics.table import COMMANDS, FORMS, OPTIONS, usage_line
 from llm_magic.magics.words import quote, read_word
 
@@ -55,12 +55,6 @@ def refused(line: str, magic: Any = "llm") -> str:
     text = str(caught.value)
     assert "\n" not in text
     return text
-
-
-def refused_command(line: str) -> str:
-    with pytest.raises(ConfigurationError) as caught:
-        parse_command(line)
-    return str(caught.value)
 
 
 # The prompt
@@ -332,75 +326,6 @@ def test_key_is_never_repeated() -> None:
 
     assert "OPENAI_API_KEY in the environment" in said
     assert "canary" not in said
-
-
-# Commands
-
-
-@pytest.mark.parametrize(
-    ("line", "command"),
-    [
-        ("", Command(name="")),
-        ("  ", Command(name="")),
-        ("show", Command(name="show")),
-        ("show\t12", Command(name="show", argument="12")),
-        ("new", Command(name="new")),
-        ("new 'my talk'", Command(name="new", argument="my talk")),
-        ("list;", Command(name="list")),
-        ("show 3 ;", Command(name="show", argument="3")),
-        ("system", Command(name="system")),
-        ("system  Answer 'so'; briefly.", Command(name="system", argument="Answer 'so'; briefly.")),
-        ('system ""', Command(name="system", argument="")),
-        ("tokens How many  are these?", Command(name="tokens", argument="How many  are these?")),
-        ("config", Command(name="config")),
-        ("config system=Be kind", Command(name="config", argument="system=Be kind")),
-        (r"save C:\new\talk.json", Command(name="save", argument=r"C:\new\talk.json")),
-        ("save 'my talk.md'", Command(name="save", argument="my talk.md")),
-        ("local download", Command(name="local", argument="download")),
-        ("usage session", Command(name="usage", argument="session")),
-        ("help retry", Command(name="help", argument="retry")),
-    ],
-)
-def test_command_is_read(line: str, command: Command) -> None:
-    """A command and its argument, as meant."""
-    assert parse_command(line) == command
-
-
-def test_command_number_is_an_integer() -> None:
-    """Commands that take a turn give its number."""
-    assert parse_command("retry 3").number == 3
-    assert parse_command("retry").number is None
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("What is this?", "Unknown command 'What'.  Hint: to ask, use %%chat or %llm"),
-        ("retri", "did you mean %chat retry?"),
-        ("fork x", "Unknown command 'fork'"),
-        ("show me", "'me' is not a turn's number"),
-        ("show 0", "'0' is not a turn's number"),
-        ("retry 1.2", "'1.2' is not a turn's number"),
-        ("use", "%chat use needs its NAME"),
-        ("save", "%chat save needs its FILE"),
-        ("list all", "%chat list takes nothing after it.  Hint: to ask, use"),
-        ("new my talk", "quote it if it holds spaces"),
-        ("use ''", "NAME is empty"),
-        ("use 'x", "A quote (') is not closed"),
-        ("local start", "'start' does not fit %chat local.  Hint: %chat local [download|stop]"),
-        ("usage all", "'all' does not fit %chat usage"),
-    ],
-)
-def test_command_refusal_says_what_to_type(line: str, said: str) -> None:
-    """An unknown command or a misfit argument is refused in one line."""
-    assert said in refused_command(line)
-
-
-@given(st.sampled_from([row.name for row in COMMANDS]), _LINES)
-def test_parse_command_raises_only_configuration_errors(name: str, rest: str) -> None:
-    """Whatever follows a command is read or refused."""
-    with contextlib.suppress(ConfigurationError):
-        assert parse_command(f"{name} {rest}").name in {row.name for row in COMMANDS}
 
 
 # Help and documentation, from the same table
