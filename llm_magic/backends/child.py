@@ -106,7 +106,7 @@ class ServerProcess:
     Attributes:
         address: Where it listens, "http://127.0.0.1:PORT".
         pid: Its process id.
-        log_path: Where its stderr goes.
+        log_path: Where its stderr goes; it removes the file itself when it ends as it should.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], *, address: str, log_path: Path) -> None:
@@ -120,18 +120,21 @@ class ServerProcess:
     def start(cls, settings: ServerSettings, *, log_path: Path) -> ServerProcess:
         """Start the server and wait until it answers; blocks for seconds.
 
+        Args:
+            settings: What it is told.
+            log_path: A file of its own, which does not exist yet.
+
         Raises:
             RequestRejectedError: It cannot be started, with the reason in one line.
         """
         home = _home_of_xllamacpp()
-        log_start = log_path.stat().st_size if log_path.exists() else 0
         process = _spawn(log_path)
         # A watchdog instead of a read with a timeout: pipes of Windows know none.
         watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
-            reply = _greet(process, {"home": home, **asdict(settings)})
+            reply = _greet(process, {"home": home, "log": str(log_path), **asdict(settings)})
         except BaseException:
             _end(process, timeout_s=0)
             raise
@@ -139,7 +142,7 @@ class ServerProcess:
             watchdog.cancel()
         if "address" not in reply:
             _end(process, timeout_s=END_TIMEOUT_S)
-            raise _start_error(settings, process.returncode, log_path, log_start)
+            raise _start_error(settings, process.returncode, log_path)
         return cls(process, address=reply["address"], log_path=log_path)
 
     def is_alive(self) -> bool:
@@ -216,10 +219,8 @@ def _greet(process: subprocess.Popen[bytes], settings: dict[str, Any]) -> dict[s
     return reply if isinstance(reply, dict) else {}
 
 
-def _start_error(settings: ServerSettings, code: int, log_path: Path, log_start: int) -> RequestRejectedError:
-    with log_path.open("rb") as log:
-        log.seek(log_start)
-        text = log.read().decode(errors="replace").lower()
+def _start_error(settings: ServerSettings, code: int, log_path: Path) -> RequestRejectedError:
+    text = log_path.read_text(errors="replace").lower()
     reason = next((meaning for needle, meaning in _REASONS if needle in text), "")
     if not reason:
         reason = f"its process was ended by signal {-code}" if code < 0 else f"its process ended with code {code}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import threading
 import time
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from .openai import OpenAIBackend
 
 _LOG_DAYS = 7
+_LOG_NAME = re.compile(r"local-(\d+)(-[0-9a-f]+)?\.log")
 # After a connection broke: how long its process may take to be gone, which tells a death from a mere fault.
-_DEATH_WAIT_S = 1.0
+_DEATH_WAIT_S = 3.0
 # The file's own template, but for the sentence it begins with where no system message is given: with the
 # original one the model does not know the capital of France.
 _SMOLLM2_TEMPLATE = (
@@ -129,7 +131,8 @@ class LocalBackend:
             if retired is not None:
                 may_restart = False
                 await retired.client.aclose()
-                yield Notice(text=f"The local model had stopped and was started again (log: {_log_path()}).")
+                log = retired.server.log_path
+                yield Notice(text=f"The local model had stopped and was started again (log: {log}).")
             is_open = False
             try:
                 async with contextlib.aclosing(running.client.stream(request)) as events:
@@ -140,7 +143,7 @@ class LocalBackend:
                 if exc.status_code is not None or not await _has_died(running):
                     raise
                 if is_open or not may_restart:
-                    raise _death(is_open=is_open) from exc
+                    raise _death(running.server.log_path, is_open=is_open) from exc
                 may_restart = False
             else:
                 return
@@ -179,7 +182,7 @@ class LocalBackend:
             **(_SMOLLM2_SETTINGS if weights.is_copy(file) else {}),
         )
         _remove_old_logs()
-        server = ServerProcess.start(settings, log_path=_log_path())
+        server = ServerProcess.start(settings, log_path=_new_log_path())
         client = OpenAIBackend(
             base_url=f"{server.address}/v1",
             api_key=settings.api_key,
@@ -231,24 +234,40 @@ async def _has_died(running: _Running) -> bool:
     return await asyncio.to_thread(running.server.has_ended, timeout_s=_DEATH_WAIT_S)
 
 
-def _death(*, is_open: bool) -> BackendError:
+def _death(log_path: Path, *, is_open: bool) -> BackendError:
     if is_open:
         return StreamInterruptedError(
             "The local model stopped in the middle of its answer.",
-            hint=f"ask again; its log is {_log_path()}",
+            hint=f"ask again; its log is {log_path}",
         )
     return RequestRejectedError(
-        "The local model stopped twice before it answered.", hint=f"its log {_log_path()} may say why"
+        "The local model stopped twice before it answered.", hint=f"its log {log_path} may say why"
     )
 
 
-def _log_path() -> Path:
-    return weights.cache_dir() / f"local-{os.getpid()}.log"
+def _new_log_path() -> Path:
+    # In a container every kernel may have the same process id.
+    return weights.cache_dir() / f"local-{os.getpid()}-{secrets.token_hex(4)}.log"
 
 
 def _remove_old_logs() -> None:
+    """Remove what processes have left that are no more, or that are very old."""
     oldest = time.time() - _LOG_DAYS * 24 * 3600
     for log in weights.cache_dir().glob("local-*.log"):
         with contextlib.suppress(OSError):  # another kernel removes them too
-            if log.stat().st_mtime < oldest:
+            if _is_orphan(log) or log.stat().st_mtime < oldest:
                 log.unlink()
+
+
+def _is_orphan(log: Path) -> bool:
+    """The process that is named in it does not exist. Unknown on Windows, where asking would end it."""
+    named = _LOG_NAME.fullmatch(log.name)
+    if named is None or os.name == "nt":
+        return False
+    try:
+        os.kill(int(named[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # another user's; not a process
+        return False
+    return False

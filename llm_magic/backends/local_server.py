@@ -1,10 +1,11 @@
 """The local model's own process: llama.cpp's server, until stdin closes. Run by path, never imported.
 
 In: one line of JSON on stdin (see ``ServerSettings`` in ``child.py``). Out: one line of JSON on stdout, the
-address. All that llama.cpp writes goes to stderr. When the parent dies, however it dies, the system closes
-the pipe, and this process ends.
+address. All that llama.cpp writes goes to stderr, a log that this process removes when it ends as it should.
+When the parent dies, however it dies, the system closes the pipe, and this process ends.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -56,6 +57,9 @@ def main() -> None:
     answers.close()
     while sys.stdin.buffer.read(4096):
         pass
+    # It ended well, however its parent ended: nobody will look for the reason of anything.
+    with contextlib.suppress(OSError):  # Windows does not remove what is open; the next start will
+        os.unlink(settings["log"])  # noqa: PTH108  # pathlib would have to be imported
     os._exit(0)  # at once: nobody is left to wait for requests under way
 
 

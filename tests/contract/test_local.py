@@ -65,6 +65,14 @@ def backend(runner: asyncio.Runner, local_weights: Path) -> Iterator[LocalBacken
     runner.run(opened.aclose())
 
 
+@pytest.fixture
+def cache(local_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of this test's own, with the weights in it; child processes use it too."""
+    (tmp_path / local_weights.name).symlink_to(local_weights)
+    monkeypatch.setenv("LLM_MAGIC_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
 def ask(prompt: str = "What is the capital of France?", *, system: str | None = None, **params: object) -> Request:
     """A request with one question."""
     head = (message("system", system),) if system is not None else ()
@@ -331,7 +339,8 @@ def test_closing_a_stream_frees_its_slot(backend: LocalBackend, runner: asyncio.
     """The server stops working on an answer as soon as nobody reads it."""
 
     async def read_a_little() -> None:
-        stream = backend.stream(ask("Tell me a very long story.", max_tokens=1000))
+        # A minute's worth and more: it cannot be idle because it is done.
+        stream = backend.stream(ask("Tell me a very long story.", max_tokens=8000))
         async for event in stream:
             if isinstance(event, TextDelta):
                 break
@@ -346,7 +355,7 @@ def test_closing_a_stream_frees_its_slot(backend: LocalBackend, runner: asyncio.
 
     runner.run(read_a_little())
 
-    wait_until(is_idle, timeout_s=2)
+    wait_until(is_idle)
 
 
 def test_asks_in_quick_succession_all_answer(backend: LocalBackend, runner: asyncio.Runner) -> None:
@@ -375,7 +384,7 @@ def test_process_sees_no_key_of_ours(runner: asyncio.Runner, monkeypatch: pytest
     for name in ("OPENAI_API_KEY", "LLM_MAGIC_API_KEY", "AWS_SECRET_ACCESS_KEY", "SOME_TOKEN"):
         monkeypatch.setenv(name, "canary-value")
 
-    async def look() -> tuple[bytes, bytes, str, Path]:
+    async def look() -> tuple[bytes, bytes, str, bytes, int]:
         backend = LocalBackend()
         try:
             await collect(backend, ask("canary-prompt", max_tokens=5))
@@ -384,17 +393,18 @@ def test_process_sees_no_key_of_ours(runner: asyncio.Runner, monkeypatch: pytest
             process = Path(f"/proc/{server.pid}")
             seen = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
             assert key not in repr(backend) + repr(server) + repr(backend._running)
-            return *seen, key, server.log_path
+            log = server.log_path
+            return *seen, key, log.read_bytes(), log.stat().st_mode
         finally:
             await backend.aclose()
 
-    environment, command, key, log = runner.run(look())
+    environment, command, key, log, mode = runner.run(look())
 
     assert b"PATH=" in environment
     assert b"OMP_WAIT_POLICY=PASSIVE" in environment
-    assert b"canary" not in environment + command + log.read_bytes()
-    assert key.encode() not in environment + command + log.read_bytes()
-    assert log.stat().st_mode & 0o777 == 0o600
+    assert b"canary" not in environment + command + log
+    assert key.encode() not in environment + command + log
+    assert mode & 0o777 == 0o600
 
 
 @posix
@@ -510,8 +520,55 @@ def test_aclose_ends_it_and_the_next_ask_starts_it(runner: asyncio.Runner) -> No
 
 
 @posix
-def test_kill_of_the_parent_ends_it(local_weights: Path) -> None:
-    """A kernel that dies by ``kill -9`` takes its model with it."""
+def test_logs_go_with_what_wrote_them(cache: Path, runner: asyncio.Runner) -> None:
+    """The log of a process that ended as it should is removed, that of one that died is kept for the user."""
+    backend = LocalBackend()
+
+    async def die_and_end() -> tuple[Path, Path]:
+        logs = []
+        for _ in range(2):
+            await collect(backend, ask(max_tokens=1))
+            assert backend._running is not None
+            logs.append(backend._running.server.log_path)
+            assert logs[-1].exists()
+            if len(logs) == 1:
+                os.kill(pid_of(backend), signal.SIGKILL)
+                assert backend._running.server.has_ended(timeout_s=20)
+        await backend.aclose()
+        return logs[0], logs[1]
+
+    died, ended = runner.run(die_and_end())
+
+    assert died.exists()
+    assert not ended.exists()
+    assert set(cache.glob("local-*")) == {died}
+
+
+@posix
+def test_a_start_clears_what_processes_have_left_that_are_no_more(cache: Path, runner: asyncio.Runner) -> None:
+    """Logs of living processes stay, and so does what is no log of ours; a log that is a week old goes."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    kept = {cache / name for name in (f"local-{os.getpid()}-0a1b.log", "local-1.log", "local-x.log", "other-1.log")}
+    old = cache / f"local-{os.getpid()}.log"
+    left = {cache / f"local-{gone.pid}.log", cache / f"local-{gone.pid}-0a1b.log", old}
+    for log in kept | left:
+        log.touch()
+    os.utime(old, (0, 0))
+    backend = LocalBackend()
+
+    async def start_and_end() -> None:
+        await collect(backend, ask(max_tokens=1))
+        await backend.aclose()
+
+    runner.run(start_and_end())
+
+    assert set(cache.glob("*.log")) == kept
+
+
+@posix
+def test_kill_of_the_parent_ends_it(cache: Path) -> None:
+    """A kernel that dies by ``kill -9`` takes its model with it, and leaves no log."""
     code = PARENT + "print(backend._running.server.pid, flush=True)\nsys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -520,9 +577,11 @@ def test_kill_of_the_parent_ends_it(local_weights: Path) -> None:
         pid = int(parent.stdout.readline())
         assert not is_gone(pid)
 
+        assert list(cache.glob("local-*.log"))
         parent.kill()
 
         wait_until(lambda: is_gone(pid))
+    assert not list(cache.glob("local-*.log"))
 
 
 @posix
