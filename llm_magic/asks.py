@@ -66,6 +66,7 @@ class Plan:
         info: What is known of the backend.
         request: What is sent.
         base: The turn as far as it is known before the answer.
+        gone: Ids of the slots whose cell is gone, where the notices speak of them.
     """
 
     ask: Ask
@@ -75,6 +76,7 @@ class Plan:
     info: BackendInfo
     request: Request
     base: Turn
+    gone: frozenset[str] = frozenset()
 
 
 def plan_ask(

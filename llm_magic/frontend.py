@@ -66,7 +66,7 @@ class Naming:
     kernel: str = ""
 
     def cell_id(self, raw_id: str) -> str:
-        """Identity of a cell. Copied notebooks share ids; VS Code's hold a path, and are counted anew by each window."""
+        """Identity of a cell. Copied notebooks share ids; VS Code's hold a path, and each window counts them anew."""
         return self._hashed(raw_id, *(() if _is_stable(raw_id) else (self.kernel,)))
 
     def source(self, raw_id: str, code: str) -> str | None:
@@ -122,7 +122,7 @@ def detect(shell: InteractiveShell | None, *, view: str = "auto", secret: bytes)
         source=names.source(raw_id, code) if raw_id is not None and isinstance(code, str) else None,
         run_id=_mapping(request, "header").get("msg_id"),
         notebook=None if path is None else re.split(r"[\\/]", path)[-1] or None,
-        notebook_path=path if path is None or is_absolute(path) else _beside(shell, path),
+        notebook_path=path if path is None or _is_absolute(path) else _beside(shell, path),
     )
 
 
@@ -146,15 +146,6 @@ def report(shell: InteractiveShell | None) -> Report | None:
         run_id=_mapping(request, "header").get("msg_id"),
         deleted=tuple(raw_id for raw_id in deleted if isinstance(raw_id, str)) if isinstance(deleted, list) else (),
     )
-
-
-def is_absolute(path: str) -> bool:
-    """Whether a path is a full one, on whatever system: VS Code's may be of another machine.
-
-    >>> is_absolute("/home/ada/a.ipynb"), is_absolute(r"C:\\Users\\a.ipynb"), is_absolute("work/a.ipynb")
-    (True, True, False)
-    """
-    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
 
 
 def _is_terminal(shell: InteractiveShell | None) -> bool:
@@ -223,6 +214,11 @@ def _notebook_path(shell: Any) -> str | None:
     """
     path = os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get(_VSCODE_NAME)
     return path if isinstance(path, str) and path else None
+
+
+def _is_absolute(path: str) -> bool:
+    # Of whatever system: VS Code says the path on its own machine.
+    return PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
 
 
 def _beside(shell: Any, path: str) -> str | None:

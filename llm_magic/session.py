@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
 from .catalog import cost_usd
+from .cells import gone_notice
 from .config import Config, Value
 from .counts import Usage
 from .engine import Engine, shared_engine
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from .backends.base import Request
     from .config import Origin
     from .events import Event
-    from .slots import Slot
+    from .slots import CellKey, Slot
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 2.0
@@ -66,6 +68,8 @@ class Session(Shelf):
         self.config = config or Config()
         self.registry = registry or Registry()
         self.notebook = notebook
+        # Names cells; a process without a store knows nobody from before and needs no other.
+        self.secret = secrets.token_bytes(32)
         self.ledger = Ledger()
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
@@ -88,22 +92,24 @@ class Session(Shelf):
         plan = self._plan(ask, conversation, None)
         with self.lock:
             if ask.is_kept:
-                slot = ask.slot or conversation.reserve(self.next_key(ask.cell))
+                key = self._next_key(ask)
+                slot = ask.slot or self.place_for(conversation, key, ask.cell)
                 plan = replace(plan, slot=slot)
-                if ask.cell is not None:
-                    self.gone.discard(ask.cell.cell_id)
         run = Run(self._engine, lambda emit: self._answer(plan, emit), model=plan.request.model)
         self._runs.add(run)
         return run
 
     def plan(self, ask: Ask) -> Plan:
-        """What asking would send, without sending or keeping anything.
+        """What asking would send, without sending or keeping anything. The cell has made this ask all the same.
 
         Raises:
             LLMMagicError: It could not be sent.
         """
         conversation = self._where(ask)
-        slot = ask.slot or (conversation.find(self.peek_key(ask.cell)) if ask.is_kept else None)
+        slot = ask.slot
+        if ask.is_kept:
+            slot = slot or self.slot_for(conversation, self.peek_key(ask.cell), ask.cell)
+            self._next_key(ask)
         return self._plan(ask, conversation, slot)
 
     def cancel(self) -> None:
@@ -147,6 +153,9 @@ class Session(Shelf):
         """Backend and model for these settings; see :meth:`Registry.resolve`."""
         return self.registry.resolve(look_up)
 
+    def _next_key(self, ask: Ask) -> CellKey | None:
+        return self.next_key(ask.cell, within=ask.conversation.id if ask.conversation else None)
+
     def _where(self, ask: Ask) -> Conversation:
         return ask.conversation or self.home(ask.cell if ask.is_kept else None)
 
@@ -157,8 +166,12 @@ class Session(Shelf):
         stale = 0 if ask.is_fresh else len(conversation.context(slot.id if slot else None).stale)
         if stale:
             notices.append(f"{stale} stale turn{'s' if stale > 1 else ''} sent")
+        gone = self.untold(conversation, slot) if ask.is_kept and not ask.is_fresh else frozenset()
+        if gone:
+            notices.append(gone_notice(len(gone)))
         look_up = self.look_up(conversation, ask.settings)
-        return plan_ask(ask, conversation, slot, look_up=look_up, resolve=self.resolve, notices=tuple(notices))
+        plan = plan_ask(ask, conversation, slot, look_up=look_up, resolve=self.resolve, notices=tuple(notices))
+        return replace(plan, gone=gone)
 
     # On the engine's loop
 
@@ -244,6 +257,8 @@ class Session(Shelf):
         with self.lock:
             if plan.slot is not None:
                 plan.conversation.add_version(plan.slot, turn)
+                if turn.status != "failed":
+                    self.note_told(plan.conversation, plan.gone)
             self.last = turn
             self.ledger.add(
                 row_from_turn(

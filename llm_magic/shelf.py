@@ -5,17 +5,17 @@ Names and places only: nothing is asked here.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
+from .cells import Cells
 from .errors import ConfigurationError, did_you_mean
-from .slots import CellKey, Conversation
+from .slots import Conversation
 
 if TYPE_CHECKING:
-    from .slots import Cell
+    from .slots import Cell, CellKey
 
 
-class Shelf:
+class Shelf(Cells):
     """The conversations of one session.
 
     Args:
@@ -24,16 +24,13 @@ class Shelf:
     Attributes:
         conversations: All of them, archived ones included, in the order they were begun.
         current: The one that asks belong to where nothing else is said.
-        gone: Hashed identities of cells that were deleted.
     """
 
     def __init__(self, conversation_type: type[Conversation] = Conversation) -> None:
+        super().__init__()
         self._conversation_type = conversation_type
-        self.lock = threading.RLock()
         self.current = conversation_type(name="main")
         self.conversations: list[Conversation] = [self.current]
-        self.gone: set[str] = set()
-        self._cell_run = ("", 0)
 
     def new(self, name: str | None = None, *, cell_id: str | None = None) -> Conversation:
         """Begin a conversation and make it the current one.
@@ -123,35 +120,21 @@ class Shelf:
         what a fork is for.
         """
         key = self.peek_key(cell)
-        if key is None or self.current.find(key) is not None or self._left_behind(key):
+        if key is None or self.slot_for(self.current, key, cell) is not None or self._left_behind(key, cell):
             return self.current
         for conversation in reversed(self._live()):
-            if conversation.find(key) is not None:
+            if self.slot_for(conversation, key, cell) is not None:
                 return conversation
         return self.current
 
-    def peek_key(self, cell: Cell | None) -> CellKey | None:
-        """The key of the next kept ask of a cell; a new run of it counts from 0."""
-        if cell is None:
-            return None
-        run_id, count = self._cell_run
-        return CellKey(cell_id=cell.cell_id, ordinal=count if run_id == cell.run_id else 0)
-
-    def next_key(self, cell: Cell | None) -> CellKey | None:
-        """As :meth:`peek_key`, and the one after it counts on."""
-        key = self.peek_key(cell)
-        if key is not None and cell is not None:
-            self._cell_run = (cell.run_id, key.ordinal + 1)
-        return key
-
-    def _left_behind(self, key: CellKey) -> bool:
+    def _left_behind(self, key: CellKey, cell: Cell | None) -> bool:
         """A conversation that the current one comes from had a slot of this cell when it was forked."""
         fork = self.current
         for _ in self.conversations:
             parent = self._by_id(fork.parent)
             if parent is None:
                 return False
-            slot = parent.find(key)
+            slot = self.slot_for(parent, key, cell)
             if slot is not None and slot.versions and slot.versions[0].at <= fork.began_at:
                 return True
             fork = parent

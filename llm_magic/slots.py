@@ -17,7 +17,7 @@ from .errors import ConfigurationError
 from .turns import Turn, chained, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from .history import Change, What
 
@@ -174,11 +174,22 @@ class Conversation:
 
     # Finding slots
 
-    def find(self, key: CellKey | None) -> Slot | None:
-        """The slot of a cell's ask, None where there is none."""
+    def find(
+        self, key: CellKey | None, *, source: str | None = None, known: Container[str] = frozenset()
+    ) -> Slot | None:
+        """The slot of a cell's ask, None where there is none.
+
+        Args:
+            key: The cell's ask.
+            source: See :class:`Slot`: finds a slot of a former session.
+            known: Cells of this session, by their identity: their slots are found by key alone.
+        """
         if key is None:
             return None
-        return next((slot for slot in self.slots if slot.key == key), None)
+        found = next((slot for slot in self.slots if slot.key == key), None)
+        if found is not None or source is None:
+            return found
+        return next((slot for slot in self.slots if _is_formerly(slot, source, key.ordinal, known)), None)
 
     def slot(self, slot_id: str) -> Slot | None:
         """The slot with this id, None where there is none."""
@@ -250,11 +261,17 @@ class Conversation:
 
     # Writing
 
-    def reserve(self, key: CellKey | None, source: str | None = None) -> Slot:
-        """The slot of a cell's ask; a new one takes its place at the end."""
-        found = self.find(key)
+    def reserve(self, key: CellKey | None, source: str | None = None, *, known: Container[str] = frozenset()) -> Slot:
+        """The slot of a cell's ask; a new one takes its place at the end. See :meth:`find`.
+
+        A slot that was found is the cell's from now on: it takes the key and the source.
+        """
+        found = self.find(key, source=source, known=known)
         if found is not None:
-            return found
+            slot = replace(found, key=key, source=source)
+            if slot != found:
+                self.slots = tuple(slot if other is found else other for other in self.slots)
+            return slot
         slot = Slot(id=new_id(), key=key, source=source)
         self.slots = (*self.slots, slot)
         return slot
@@ -328,6 +345,11 @@ def context_messages(system: str | None, seen: Iterable[Message], prompt: tuple[
     """What is sent: the system prompt (if any), the messages of the turns seen, the prompt."""
     head = (message("system", system),) if system else ()
     return (*head, *seen, *prompt)
+
+
+def _is_formerly(slot: Slot, source: str, ordinal: int, known: Container[str]) -> bool:
+    key = slot.key
+    return slot.source == source and key is not None and key.ordinal == ordinal and key.cell_id not in known
 
 
 def _extended(known: Context, slots: tuple[Slot, ...]) -> Context:

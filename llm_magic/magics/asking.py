@@ -59,14 +59,14 @@ class Asker:
 
     def frontend(self) -> frontend.Frontend:
         """Which front end the running cell belongs to."""
-        return frontend.detect(self.shell, view=self.session.config.get("view"))
+        return frontend.detect(self.shell, view=self.session.config.get("view"), secret=self.session.secret)
 
     def cell(self) -> Cell | None:
         """The running cell, None where the front end tells none."""
         here = self.frontend()
         if here.cell_id is None or here.run_id is None:
             return None
-        return Cell(cell_id=here.cell_id, run_id=here.run_id)
+        return Cell(cell_id=here.cell_id, run_id=here.run_id, source=here.source)
 
     def ask(self, parsed: Parsed, *, is_kept: bool, is_status: bool) -> Reply | None:
         """Ask what a cell or line says.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import frontend
 from . import completion, questions
+from .cells import CellHooks
 from .chat import LLMMagics
 from .traits import make_traits
 
@@ -34,7 +35,7 @@ class Extension:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._settings: dict[str, Any] = {}
-        self._gone: set[str] = set()
+        self._cells = CellHooks(shell, lambda: vars(self).get("session"))
         self._traits: Any = None
 
     @functools.cached_property
@@ -43,10 +44,9 @@ class Extension:
         from .. import api
 
         session = api.session()
-        session.notebook = frontend.detect(self._shell).notebook
+        session.notebook = frontend.detect(self._shell, secret=session.secret).notebook
         session.config.traits = self._settings
-        self._gone |= session.gone
-        session.gone = self._gone
+        self._cells.tell(session)
         return session
 
     def load(self) -> None:
@@ -56,7 +56,7 @@ class Extension:
         shell.input_transformers_cleanup.append(give_body)
         self._traits = make_traits(self._settings, parent=shell)
         shell.configurables.append(self._traits)
-        shell.events.register("pre_run_cell", self._note_deleted)
+        self._cells.install()
         questions.install(shell)
         completion.install(
             shell,
@@ -77,14 +77,11 @@ class Extension:
         shell.magics_manager.registry.pop("LLMMagics", None)
         shell.input_transformers_cleanup.remove(give_body)
         shell.configurables.remove(self._traits)
-        shell.events.unregister("pre_run_cell", self._note_deleted)
+        self._cells.uninstall()
         questions.uninstall(shell)
         completion.uninstall(shell)
         if "session" in vars(self):
             self.session.close()
-
-    def _note_deleted(self, *_: object) -> None:
-        self._gone |= frontend.deleted_cells(self._shell)
 
     def _known_models(self) -> list[str]:
         from .. import catalog

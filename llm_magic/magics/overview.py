@@ -80,7 +80,7 @@ def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]
         found.append("stale")
     if slot.is_hidden:
         found.append("hidden")
-    if slot.key is not None and slot.key.cell_id in session.gone:
+    if session.is_gone(conversation, slot):
         found.append("cell gone")
     if len(slot.versions) > 1:
         found.append(f"{len(slot.versions)} versions")

@@ -92,11 +92,7 @@ def _move(session: Session, command: Command) -> str:
 
 def _prune(session: Session, _command: Command) -> str:
     conversation = session.current
-    gone = [
-        slot
-        for slot in conversation.slots
-        if slot.key is not None and slot.key.cell_id in session.gone and not slot.is_hidden
-    ]
+    gone = [slot for slot in session.gone_slots(conversation) if not slot.is_hidden]
     if not gone:
         return "no turn's cell is gone"
     conversation.hide(*gone, what="prune")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.kernel.conftest import StartKernel
 
 pytestmark = pytest.mark.kernel
-_DETECT = "from llm_magic import frontend\nfound = frontend.detect(get_ipython())"
+_DETECT = "from llm_magic import frontend\nfound = frontend.detect(get_ipython(), secret=b'secret')"
 _VSCODE_ID = "vscode-notebook-cell:/home/ada/My%20Notes.ipynb#W0sZmlsZQ%3D%3D"
 
 
@@ -59,13 +59,39 @@ def test_cell_identity_is_stable_and_hashed(module_kernel: Kernel) -> None:
     assert "abc" not in first["cell_id"]
 
 
-def test_cell_identity_ends_with_the_kernel(kernel: Kernel) -> None:
-    """After a restart the same cell is another one: its conversation is gone."""
-    before = detected(kernel, cell_id="abc")["cell_id"]
+def test_cell_identity_is_of_one_secret(module_kernel: Kernel) -> None:
+    """Who does not know the secret cannot tell which cell it is."""
+    other = _DETECT.replace("b'secret'", "b'another'")
+
+    assert detected(module_kernel, cell_id="abc")["cell_id"] != detected(module_kernel, other, cell_id="abc")["cell_id"]
+
+
+def test_cell_identity_outlives_the_kernel_where_ids_are_stable(kernel: Kernel) -> None:
+    """After a restart the same cell is the same; VS Code's ids count cells anew, and its cell is found by its code."""
+    requests: tuple[dict[str, Any], ...] = (
+        {"cell_id": "abc"},
+        {"metadata": {"colab": {"cell_id": "abc"}}},
+        {"cell_id": _VSCODE_ID},
+    )
+    before = [detected(kernel, **request) for request in requests]
 
     kernel.restart()
 
-    assert detected(kernel, cell_id="abc")["cell_id"] != before
+    after = [detected(kernel, **request) for request in requests]
+    assert [one["cell_id"] == other["cell_id"] for one, other in zip(before, after, strict=True)] == [True, True, False]
+    assert [one["source"] == other["source"] for one, other in zip(before, after, strict=True)] == [True, True, True]
+    assert before[0]["source"] is before[1]["source"] is None
+    assert len(before[2]["source"]) == 16
+
+
+def test_source_is_of_one_notebook_and_one_code(module_kernel: Kernel) -> None:
+    """A cell of VS Code's is found again by its notebook and its code, whatever number its window gave it."""
+    source = detected(module_kernel, cell_id=_VSCODE_ID)["source"]
+
+    renumbered = _VSCODE_ID.replace("#W0", "#W7")
+    assert detected(module_kernel, cell_id=renumbered)["source"] == source
+    assert detected(module_kernel, cell_id=_VSCODE_ID.replace("Notes", "Ideas"))["source"] != source
+    assert detected(module_kernel, f"{_DETECT} # edited", cell_id=_VSCODE_ID)["source"] != source
 
 
 def test_cell_without_id_has_no_identity(module_kernel: Kernel) -> None:
@@ -78,7 +104,7 @@ def test_setting_overrules_what_is_found(module_kernel: Kernel) -> None:
     """view=plain prints and view=static displays, whatever the front end."""
     code = (
         "from llm_magic import frontend\n"
-        "paths = [frontend.detect(get_ipython(), view=v).path for v in ('auto', 'plain', 'static')]"
+        "paths = [frontend.detect(get_ipython(), view=v, secret=b'').path for v in ('auto', 'plain', 'static')]"
     )
 
     for request, path in (({"cell_id": "a"}, "static"), ({"allow_stdin": True}, "print"), ({}, "final")):
@@ -92,8 +118,8 @@ def test_captured_output_is_updated_at_the_end_only(module_kernel: Kernel) -> No
         "from IPython.utils.capture import capture_output\n"
         "from llm_magic import frontend\n"
         "with capture_output():\n"
-        "    found = frontend.detect(get_ipython())\n"
-        "    forced = frontend.detect(get_ipython(), view='static').path"
+        "    found = frontend.detect(get_ipython(), secret=b'')\n"
+        "    forced = frontend.detect(get_ipython(), view='static', secret=b'').path"
     )
 
     assert detected(module_kernel, code, cell_id="a")["path"] == "final"
@@ -102,40 +128,52 @@ def test_captured_output_is_updated_at_the_end_only(module_kernel: Kernel) -> No
     assert detected(module_kernel, cell_id="a")["path"] == "static"
 
 
-def test_deleted_cells_have_the_identity_they_had(module_kernel: Kernel) -> None:
-    """A deletion names the cell by the identity it was asked with; anything else in its place is nothing."""
-    cell_id = detected(module_kernel, cell_id="gone")["cell_id"]
-    code = "from llm_magic import frontend\ndeleted = sorted(frontend.deleted_cells(get_ipython()))"
+def test_deletions_are_reported_by_the_front_ends_own_ids(module_kernel: Kernel) -> None:
+    """A request names the cells that were deleted before it; anything else in their place is nothing."""
+    code = "from llm_magic import frontend\nfound = frontend.report(get_ipython())"
 
-    module_kernel.run(code, metadata={"deletedCells": ["gone"]}).checked()
-    assert module_kernel.value("deleted") == [cell_id]
+    module_kernel.run(code, cell_id="here", metadata={"deletedCells": ["b", "a"]}).checked()
+    assert module_kernel.value("(found.raw_id, found.deleted)") == ("here", ("b", "a"))
 
     for nothing in (None, [], [3], "gone"):
         module_kernel.run(code, metadata={"deletedCells": nothing}).checked()
-        assert module_kernel.value("deleted") == []
+        assert module_kernel.value("(found.raw_id, found.deleted)") == (None, ())
 
 
 @pytest.mark.parametrize(
-    ("environ", "code", "notebook"),
+    ("environ", "code", "notebook", "path"),
     [
-        ({"JPY_SESSION_NAME": "/home/ada/work/My Notes.ipynb"}, "", "My Notes.ipynb"),
-        ({"JPY_SESSION_NAME": r"C:\Users\Ada\t.ipynb"}, "", "t.ipynb"),
-        ({}, "__vsc_ipynb_file__ = '/home/ada/v.ipynb'\n", "v.ipynb"),
-        ({}, "", None),
+        ({"JPY_SESSION_NAME": "/home/ada/My Notes.ipynb"}, "", "My Notes.ipynb", "/home/ada/My Notes.ipynb"),
+        ({"JPY_SESSION_NAME": r"C:\Users\Ada\t.ipynb"}, "", "t.ipynb", r"C:\Users\Ada\t.ipynb"),
+        ({}, "__vsc_ipynb_file__ = '/home/ada/v.ipynb'\n", "v.ipynb", "/home/ada/v.ipynb"),
+        ({"JPY_SESSION_NAME": "sub/there is none.ipynb"}, "", "there is none.ipynb", None),
+        ({}, "", None, None),
     ],
 )
-def test_notebook_is_named_without_folders(
-    start_kernel: StartKernel, environ: dict[str, str], code: str, notebook: str | None
+def test_notebook_is_named_as_it_was_told(
+    start_kernel: StartKernel, environ: dict[str, str], code: str, notebook: str | None, path: str | None
 ) -> None:
-    """The notebook's name comes from the server or from VS Code, never with a folder."""
-    assert detected(start_kernel(environ=environ), code + _DETECT)["notebook"] == notebook
+    """The notebook's file comes from the server or from VS Code: its name without folders, and its full path."""
+    found = detected(start_kernel(environ=environ), code + _DETECT)
+
+    assert (found["notebook"], found["notebook_path"]) == (notebook, path)
+
+
+def test_notebook_named_by_its_place_on_the_server_is_found_beside_the_kernel(start_kernel: StartKernel) -> None:
+    """A server may know only the path below its own folder; its kernels start in the notebook's."""
+    kernel = start_kernel(environ={"JPY_SESSION_NAME": "sub/mine.ipynb"})
+    (kernel.folder / "mine.ipynb").touch()
+
+    found = detected(kernel, f"import os; os.chdir('/')\n{_DETECT}")
+
+    assert found["notebook_path"] == str(kernel.folder / "mine.ipynb")
 
 
 def test_widget_callback_belongs_to_a_notebook(module_kernel: Kernel) -> None:
     """Code that a comm message runs has no cell, and is shown as a notebook shows it."""
     code = (
         "from comm import get_comm_manager\nfrom llm_magic import frontend\n"
-        "def opened(comm, message):\n    global found\n    found = frontend.detect(get_ipython())\n"
+        "def opened(comm, message):\n    global found\n    found = frontend.detect(get_ipython(), secret=b'')\n"
         "get_comm_manager().register_target('t', opened)"
     )
     module_kernel.run(code, cell_id="a").checked()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_magic.frontend import Frontend, deleted_cells, detect
+from llm_magic.frontend import Frontend, detect, report
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -32,22 +32,22 @@ def test_shell_without_kernel_is_plain(shell: InteractiveShell, request: pytest.
     """Terminal IPython and bare shells print, and know neither cell nor notebook."""
     kind = request.node.callspec.params["shell"]
 
-    assert detect(shell) == Frontend(kind=kind, path="plain")
-    assert detect(shell, view="plain").path == "plain"
-    assert detect(shell, view="static").path == "final"
-    assert deleted_cells(shell) == frozenset()
+    assert detect(shell, secret=b"") == Frontend(kind=kind, path="plain")
+    assert detect(shell, view="plain", secret=b"").path == "plain"
+    assert detect(shell, view="static", secret=b"").path == "final"
+    assert report(shell) is None
 
 
 def test_no_shell_is_plain() -> None:
     """A script without IPython prints."""
-    assert detect(None) == Frontend(kind="none", path="plain")
-    assert deleted_cells(None) == frozenset()
+    assert detect(None, secret=b"") == Frontend(kind="none", path="plain")
+    assert report(None) is None
 
 
 def test_import_loads_neither_ipython_nor_ipykernel() -> None:
     """Asking where one is costs nothing where one is nowhere."""
     code = (
-        "import sys; from llm_magic.frontend import detect; detect(None); loaded = {*sys.modules}; "
+        "import sys; from llm_magic.frontend import detect; detect(None, secret=b''); loaded = {*sys.modules}; "
         "print(sorted(loaded & {'IPython', 'ipykernel', 'traitlets'}))"
     )
 

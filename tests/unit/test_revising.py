@@ -120,7 +120,7 @@ def test_prune_hides_all_turns_whose_cell_is_gone() -> None:
     """One change for all; undo takes them in again."""
     session = talk("a", "b", "c")
     assert do(session, "prune") == "no turn's cell is gone"
-    session.gone |= {"a", "c"}
+    session.note_started(None, ["a", "c"])
 
     assert do(session, "prune") == "hidden, cell gone: turns 1 and 3 · 1 stale turn: %chat refresh"
     assert cells(session) == "AbC"
@@ -160,7 +160,7 @@ _LINES = st.sampled_from(
 def test_undo_takes_back_every_line_that_says_it_did_something(lines: list[str]) -> None:
     """Whatever was done: undone to the beginning the row is what it was, and no undo is for nothing."""
     session = talk("a", "b", "a", "b", "c")
-    session.gone.add("c")
+    session.note_started(None, ["c"])
     while "nothing" not in do(session, "undo"):
         pass
     empty = session.current.slots
