@@ -181,12 +181,16 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
         timeout_s=timeout_s,
         backend=backend,
         settings={**ask.settings, **settings},
-        params={**ask.params, **params},
+        params={**{name: value for name, value in ask.params.items() if name not in settings}, **params},
     )
 
 
 def again(conversation: base.Conversation, number: int | None) -> Ask:
-    """The ask that repeats a turn, as it was sent, in its slot."""
+    """The ask that repeats a turn, as it was sent, in its slot.
+
+    Raises:
+        ConfigurationError: There is no such turn, or it has not been answered yet.
+    """
     slot = conversation.numbered(number if number is not None else len(conversation.slots))
     turn = slot.current or slot.latest
     if turn is None:
@@ -197,7 +201,8 @@ def again(conversation: base.Conversation, number: int | None) -> Ask:
         slot=slot,
         is_fresh=turn.is_fresh,
         settings={"model": turn.requested_model or None, "system": turn.system or ""},
-        params=dict(turn.settings),
+        # None is not sent: what is set by now and was not then does not count.
+        params={name: None for name, row in SETTINGS.items() if row.is_parameter} | dict(turn.settings),
     )
 
 

@@ -11,6 +11,7 @@ from ..config import shown
 from ..errors import ConfigurationError
 from . import overview
 from .help import help_text
+from .refresh import plan_refresh, refresh
 from .revising import REVISIONS, revise
 from .wording import count
 
@@ -42,6 +43,7 @@ class Commands:
             "list": self._list,
             "fork": self._fork,
             "retry": self._retry,
+            "refresh": self._refresh,
             "system": self._system,
             "model": self._model,
             "models": self._models,
@@ -90,6 +92,13 @@ class Commands:
     def _retry(self, command: Command) -> None:
         ask = api.again(self._session.current, command.number)
         self._asker.show(ask)
+
+    def _refresh(self, command: Command) -> None:
+        conversation = self._session.current
+        plan = plan_refresh(self._session, conversation)
+        self._say(str(plan))
+        if command.argument is None:
+            refresh(self._asker, conversation, plan, self._say)
 
     def _system(self, command: Command) -> str | None:
         if command.argument is not None:

@@ -208,6 +208,12 @@ COMMANDS: tuple[CommandRow, ...] = (
         name="retry", metavar="[N]", reads="turn", completes="turns", help="ask turn N again (default: the last)"
     ),
     CommandRow(
+        name="refresh",
+        metavar="[plan]",
+        choices=("plan",),
+        help="ask all stale turns again, and those after them, tokens and price said first; plan only says them",
+    ),
+    CommandRow(
         name="pick",
         metavar="N.v",
         reads="version",

@@ -36,6 +36,17 @@ def shown(chat: Chat, line: str = "") -> str:
     return str(chat.run(f"%chat {line}", "command").checked().bundles[-1]["text/plain"])
 
 
+def was_asked_of(chat: Chat, number: int, model: str) -> None:
+    """Let the only version of a turn have been asked of another model."""
+    chat.kernel.run(
+        "from dataclasses import replace\n"
+        "talk = get_ipython()._llm_magic.session.current\n"
+        f"slot = talk.numbered({number})\n"
+        f"changed = replace(slot, versions=(replace(slot.versions[0], requested_model={model!r}),))\n"
+        "talk.slots = tuple(changed if other is slot else other for other in talk.slots)"
+    ).checked()
+
+
 def test_undo_and_redo_change_what_is_sent(chat: Chat) -> None:
     """An ask taken back is not sent; a re-run taken back lets the former version count; a new ask clears redo."""
     chat.begin()
@@ -125,6 +136,74 @@ def test_fork_goes_on_differently(chat: Chat) -> None:
     assert "There is no turn 7" in chat.one_line(chat.run("%chat fork x at 7", "e"))
 
 
+def test_refresh_asks_stale_turns_again_in_order(chat: Chat) -> None:
+    """Plan first, then each turn under its number, with what it was asked with and what stands before it now."""
+    chat.begin()
+    ask(chat, "a")
+    chat.run("%%chat --temperature 0.25 -s 'Be brief'\nask b", "b").checked()
+    ask(chat, "c")
+    assert said(chat, "refresh") == "nothing is stale: nothing to ask again"
+    chat.run("%%chat\nask a, changed", "a").checked()
+    before = len(chat.server.requests)
+    line = "2 stale turns; turns 2 and 3 to ask again: 2 requests, ~"
+
+    assert said(chat, "refresh plan").startswith(line)
+    assert len(chat.server.requests) == before
+    chat.run("%chat config temperature=0.75", "t").checked()
+    outcome = chat.run("%chat refresh", "command").checked()
+    chat.run("%chat config temperature=", "t").checked()
+
+    first, second, third = outcome.stdout.splitlines()
+    assert first.startswith(line)
+    assert first.endswith("price unknown")
+    assert (second, third) == ("turn 2: ask b", "turn 3: ask c")
+    assert [bundle["text/plain"].partition("\n")[0] for bundle in outcome.bundles] == ["ask b", "ask c"]
+    bodies = [request.body for request in chat.server.requests[before:]]
+    assert [len(body["messages"]) for body in bodies] == [4, 5]
+    assert [body.get("temperature") for body in bodies] == [0.25, None]
+    assert bodies[0]["messages"][0] == {"role": "system", "content": "Be brief"}
+    assert sent(chat) == ["ask a, changed", "ask b", "ask c"]
+    assert said(chat, "refresh") == "nothing is stale: nothing to ask again"
+    assert said(chat, "undo").startswith("taken back: turn 3 asked again; version 1 counts · 1 stale turn")
+
+
+def test_refresh_stops_at_a_failure(chat: Chat) -> None:
+    """What was asked before it is kept, what comes after it is not asked, and the error is one line."""
+    chat.begin()
+    ask(chat, "a", "b", "c", "d")
+    # Turn 3 was asked of a model that has stopped to answer by now.
+    was_asked_of(chat, 3, "no-retry-500")
+    ask(chat, "a")
+    before = len(chat.server.requests)
+
+    outcome = chat.run("%chat refresh", "command")
+
+    assert "RequestRejectedError" in chat.one_line(outcome)
+    last = outcome.stdout.splitlines()[-1]
+    assert last == "refresh stopped at turn 3, 1 of 3 asked again before it; %chat refresh goes on"
+    assert len(chat.server.requests) - before == 2
+    assert said(chat, "refresh plan").startswith("2 stale turns; turns 3 and 4 to ask again")
+
+
+def test_refresh_stops_at_an_interrupt(chat: Chat) -> None:
+    """One line; the turns before it are whole, what had come is kept, the turns after it are not asked."""
+    chat.begin()
+    ask(chat, "a", "b", "c", "d", "a")
+    # A model that needs half an hour.
+    was_asked_of(chat, 3, "tokens-20000@10")
+
+    request = chat.kernel.submit("%chat refresh", cell_id="command")
+    chat.server.wait_until(lambda: chat.server.requests[-1].body["model"] == "tokens-20000@10")
+    chat.kernel.interrupt()
+    outcome = chat.kernel.finish(request)
+
+    line = chat.one_line(outcome)
+    assert line.startswith("Interrupted: ")
+    assert line.endswith("; refresh stopped at turn 3, 1 of 3 asked again before it")
+    versions = "[len(s.versions) for s in get_ipython()._llm_magic.session.current.slots]"
+    assert chat.kernel.value(versions) == [2, 2, 2, 1]
+
+
 def test_run_all_with_every_command_is_harmless(chat: Chat) -> None:
     """A notebook that holds these commands runs again and again: as many turns as asking cells, and no error."""
     chat.run("%chat new all", "n").checked()
@@ -143,6 +222,8 @@ def test_run_all_with_every_command_is_harmless(chat: Chat) -> None:
         "9": "%chat fork twin at 2",
         "all-d": "%%chat\nask d",
         "10": "%chat list",
+        "11": "%chat refresh plan",
+        "12": "%chat refresh",
     }
 
     for _ in range(3):

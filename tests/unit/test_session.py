@@ -312,6 +312,22 @@ def test_retry_and_fork_and_undo(session: Session) -> None:
         chat.retry(7)
 
 
+def test_retry_sends_what_was_sent_unless_told_otherwise(session: Session) -> None:
+    """What was set since does not count; what is given with the retry does."""
+    chat, backend = talk(session, *[says("one")] * 3)
+    chat.ask("a", temperature=0.5, top_k=3)
+    session.config.session.update(temperature=0.9, seed=7)
+
+    chat.retry(1)
+    chat.retry(1, temperature=0.1)
+
+    assert [dict(request.params) for request in backend.requests] == [
+        {"temperature": 0.5, "top_k": 3},
+        {"temperature": 0.5, "top_k": 3},
+        {"temperature": 0.1, "top_k": 3},
+    ]
+
+
 def test_unknown_names_and_refused_parameters(session: Session) -> None:
     """Settings are checked, parameters of ours are refused, and nothing is sent."""
     chat, backend = talk(session)
