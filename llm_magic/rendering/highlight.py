@@ -70,10 +70,11 @@ def highlighted_block(code: str, language: str | None) -> str:
 
 def _spans(code: str, language: str) -> Iterator[str]:
     """Runs of equal class, each escaped and in one span; plain from the moment the time is used up."""
+    lexer = _lexer(language)  # its import is not the code's fault
     deadline = time.thread_time() + MAX_CPU_S
     run, run_class, at = "", "", 0
     # Unprocessed: get_tokens would drop a byte order mark and change line ends.
-    for _, kind, value in _lexer(language).get_tokens_unprocessed(code):
+    for _, kind, value in lexer.get_tokens_unprocessed(code):
         at += len(value)
         # White space takes the class of what is before it: a comment of three lines is one span.
         css = run_class if value.isspace() and run_class in _SPACED else _css_class(kind)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 _ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts" / "browser"
-_EXPECT_TIMEOUT_S = 20.0
+_EXPECT_TIMEOUT_S = 60.0
 _FAILED: pytest.StashKey[bool] = pytest.StashKey()
 
 

@@ -41,8 +41,8 @@ _FLAGS = (
     # No name but the server's has an address: what a page asks of others is seen and goes nowhere.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-_OPEN_TIMEOUT_S = 60.0
-_COMMAND_TIMEOUT_S = 20.0
+_OPEN_TIMEOUT_S = 120.0
+_COMMAND_TIMEOUT_S = 60.0
 
 
 def find_chromium() -> str | None:

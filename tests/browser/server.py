@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 20.0
 _PROBE_S = 0.05
 # All cells are in the document, nothing is saved or fetched that no test asked for.

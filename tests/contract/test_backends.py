@@ -295,11 +295,11 @@ def test_a_server_that_opens_and_says_nothing_stalls(backend: OpenAIBackend) -> 
 
 def test_a_silent_server_is_not_waited_for_for_ever(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     """Nor asked again: it may have worked, and bill it."""
-    answer = ask(backend, request("silent", timeouts=Timeouts(first_byte_s=0.2, stall_s=10)))
+    answer = ask(backend, request("silent", timeouts=Timeouts(first_byte_s=1.0, stall_s=60)))
 
     assert answer.events == ()
     assert isinstance(answer.failure, BackendTimeoutError)
-    assert "did not reply within 0.2 s" in answer.failure.message
+    assert "did not reply within 1 s" in answer.failure.message
     assert answer.failure.is_billable
     assert len(fake_server.requests) == 1
 
@@ -419,7 +419,7 @@ def test_a_retry_is_told_before_it_is_waited_for(backend: OpenAIBackend) -> None
         await backend.aclose()
         return time.monotonic() - start
 
-    assert asyncio.run(run()) < 10
+    assert asyncio.run(run()) < 60
 
 
 def test_retries_end(backend: OpenAIBackend, fake_server: FakeServer) -> None:
@@ -513,14 +513,18 @@ def test_two_streams_at_once_may_both_be_refused_first(backend: OpenAIBackend) -
 # Leaving
 
 
-@pytest.mark.parametrize("model", ["silent", "dead-slot", "stall", "tokens-1000@200"])
+@pytest.mark.parametrize("model", ["silent", "dead-slot", "stall", "tokens-100000@200"])
 def test_a_cancelled_request_lets_go_of_its_connection(
     backend: OpenAIBackend, fake_server: FakeServer, model: str
 ) -> None:
-    """Before the first byte and in the middle: the server sees it within half a second."""
+    """Before the first byte and in the middle: the server sees it within half a second.
+
+    The least of some tries is that figure: a busy machine adds to each.
+    """
 
     async def run() -> float:
         seen = asyncio.Event()
+        number = len(fake_server.requests)
 
         async def read() -> None:
             async for event in backend.stream(request(model)):
@@ -529,22 +533,20 @@ def test_a_cancelled_request_lets_go_of_its_connection(
 
         task = asyncio.create_task(read())
         if model == "silent":
-            await asyncio.to_thread(fake_server.wait_until, lambda: bool(fake_server.requests))
+            await asyncio.to_thread(fake_server.wait_until, lambda: len(fake_server.requests) > number)
         else:
             await seen.wait()
         cancelled_at = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.requests[-1].is_over)
+        await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.requests[number].is_over)
         await backend.aclose()
-        return cancelled_at
+        left_at = fake_server.requests[number].disconnected_at
+        assert left_at is not None
+        return left_at - cancelled_at
 
-    cancelled_at = asyncio.run(run())
-
-    left_at = fake_server.requests[-1].disconnected_at
-    assert left_at is not None
-    assert left_at - cancelled_at < 0.5
+    assert min(asyncio.run(run()) for _ in range(5)) < 0.5
 
 
 @pytest.mark.parametrize("last", [Opened, TextDelta])
@@ -554,7 +556,7 @@ def test_closing_the_stream_early_closes_the_connection(
     """Wherever it is left; and the next request works."""
 
     async def run() -> str:
-        stream = backend.stream(request("tokens-1000@200"))
+        stream = backend.stream(request("tokens-100000@200"))
         async for event in stream:
             if isinstance(event, last):
                 break
@@ -568,8 +570,11 @@ def test_closing_the_stream_early_closes_the_connection(
 
 
 @pytest.mark.parametrize("model", ["echo", "late-end"])
-def test_connections_are_used_again(backend: OpenAIBackend, fake_server: FakeServer, model: str) -> None:
+def test_connections_are_used_again(
+    backend: OpenAIBackend, fake_server: FakeServer, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One after the other over the same connection, also where it ends a moment after the answer."""
+    monkeypatch.setattr("llm_magic.backends.reading._DRAIN_S", 60.0)
     ask(backend, model, times=5)
 
     assert len({received.peer for received in fake_server.requests}) == 1

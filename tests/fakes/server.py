@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PHRASES = {200: "OK", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
-_END_TIMEOUT_S = 10.0
+_END_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,7 +191,7 @@ class FakeServer:
         """Let the answers of the model "gated" go on past their first piece."""
         self._loop.call_soon_threadsafe(self._scenarios.gate.set)
 
-    def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
         """Wait until something about the records holds.
 
         Raises:

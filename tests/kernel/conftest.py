@@ -69,6 +69,7 @@ class Chat:
         return line
 
 
+NEVER_S = 3600
 CANARY = "sk-canary-0123456789abcdef"
 
 
@@ -85,6 +86,9 @@ def chat(tmp_path_factory: pytest.TempPathFactory, chat_server: FakeServer) -> I
     environ = {"OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": chat_server.url, "LLM_MAGIC_MODEL": "echo"}
     with Kernel(tmp_path_factory.mktemp("kernel"), environ=environ) as kernel:
         kernel.run("%load_ext llm_magic").checked()
-        # The first ask imports what it needs, which on a slow machine takes long enough for a line that says so.
+        # The first ask imports what it needs, which takes long; and a line that says an ask takes long depends on
+        # the machine.
         kernel.run("%llm --quiet warm up").checked()
+        kernel.run(f"from llm_magic.views import plain, static\nplain.STATUS_AFTER_S = {NEVER_S}").checked()
+        kernel.run(f"static.STATUS_AFTER_S = {NEVER_S}").checked()
         yield Chat(kernel=kernel, server=chat_server)

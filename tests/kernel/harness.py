@@ -32,7 +32,8 @@ Channel: TypeAlias = Literal["shell", "iopub", "stdin", "control"]
 ROOT = Path(__file__).resolve().parents[2]
 # All of the environment that a kernel gets from ours: where programs are, and what Windows cannot do without.
 _KEPT_VARIABLES = ("PATH", "SYSTEMROOT", "COMSPEC", "PATHEXT", "LANG", "LC_ALL", "COVERAGE_PROCESS_START")
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0
+_STARTS = 3
 _PROBE_S = 1.0
 
 
@@ -185,6 +186,17 @@ class Kernel:
     def start(self) -> None:
         """Start the process and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left in reversed(range(_STARTS)):
+            try:
+                self._start()
+            except ConnectionResetError:
+                # Its ports are chosen before it takes them: somebody else may have taken one meanwhile.
+                if not left:
+                    raise
+            else:
+                return
+
+    def _start(self) -> None:
         self._manager = _manager(self.home)
         try:
             self._manager.start_kernel(env=dict(self.environ), cwd=str(self.folder))
@@ -228,7 +240,7 @@ class Kernel:
         cell_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         allow_stdin: bool = False,
-        timeout_s: float = 60.0,
+        timeout_s: float = 120.0,
     ) -> Outcome:
         """Execute code and wait until it is done. An error is an outcome too: see ``Outcome.checked``."""
         return self.finish(
@@ -263,7 +275,7 @@ class Kernel:
         extra = ({"cellId": cell_id} if cell_id is not None else {}) | dict(metadata or {})
         return self.send("execute_request", content, metadata=extra)
 
-    def finish(self, request_id: str, *, timeout_s: float = 60.0) -> Outcome:
+    def finish(self, request_id: str, *, timeout_s: float = 120.0) -> Outcome:
         """Wait until an execution has replied and is idle.
 
         Raises:
@@ -303,7 +315,7 @@ class Kernel:
         return [m for m in self.messages if m.channel == "iopub" and m.parent_id == request_id]
 
     def wait_for(
-        self, condition: Callable[[Received], bool], *, parent_id: str | None = None, timeout_s: float = 30.0
+        self, condition: Callable[[Received], bool], *, parent_id: str | None = None, timeout_s: float = 60.0
     ) -> Received:
         """The first message, of those that have come or will, that fulfils a condition.
 
@@ -337,7 +349,7 @@ class Kernel:
         content: Mapping[str, Any],
         *,
         channel: Channel = "shell",
-        timeout_s: float = 30.0,
+        timeout_s: float = 60.0,
     ) -> dict[str, Any]:
         """Send a request of any type and wait for its reply's content."""
         request_id = self.send(msg_type, content, channel=channel)
@@ -419,7 +431,7 @@ class Kernel:
 
 
 def run_notebook(
-    notebook: NotebookNode, home: Path, *, environ: Mapping[str, str] | None = None, timeout_s: float = 120.0
+    notebook: NotebookNode, home: Path, *, environ: Mapping[str, str] | None = None, timeout_s: float = 160.0
 ) -> NotebookNode:
     """Run a notebook with the real nbclient, in an environment made as for :class:`Kernel`, and return it.
 

@@ -212,12 +212,12 @@ def test_options_reach_the_sdk(fake_server: FakeServer) -> None:
 def test_retries_and_timeouts_of_a_backend_go_before_a_requests(fake_server: FakeServer) -> None:
     """They were given to this one."""
     many = ask(OpenAIBackend(base_url=fake_server.url, max_retries=4), "status-429@0.01")
-    short = ask(OpenAIBackend(base_url=fake_server.url, timeout=0.1), "silent")
-    shorter = ask(OpenAIBackend(base_url=fake_server.url, timeout=httpx2.Timeout(9, read=0.1)), "silent")
+    short = ask(OpenAIBackend(base_url=fake_server.url, timeout=0.5), "silent")
+    shorter = ask(OpenAIBackend(base_url=fake_server.url, timeout=httpx2.Timeout(9, read=0.5)), "silent")
 
     assert len(many.of_type(Retrying)) == 4
-    assert "within 0.1 s" in short.failure.message
-    assert "within 0.1 s" in shorter.failure.message
+    assert "within 0.5 s" in short.failure.message
+    assert "within 0.5 s" in shorter.failure.message
 
 
 def test_headers_are_merged(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:

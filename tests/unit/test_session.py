@@ -177,7 +177,7 @@ def test_awaiting_on_any_loop(session: Session) -> None:
         async def tick() -> None:
             nonlocal ticks
             while True:
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0)
                 ticks += 1
 
         ticker = asyncio.create_task(tick())
@@ -194,7 +194,7 @@ def test_awaiting_on_any_loop(session: Session) -> None:
 
 def test_cancelling_the_awaiting_task_stops_the_answer(session: Session) -> None:
     """A cancelled aask keeps what came and releases the backend."""
-    chat, backend = talk(session, [TextDelta(text="one"), 30.0])
+    chat, backend = talk(session, [TextDelta(text="one"), 600.0])
 
     async def go() -> None:
         task = asyncio.create_task(chat.aask("a"))
@@ -206,7 +206,7 @@ def test_cancelling_the_awaiting_task_stops_the_answer(session: Session) -> None
         while not chat.turns:
             await asyncio.sleep(0.005)
 
-    asyncio.run(asyncio.wait_for(go(), 10))
+    asyncio.run(asyncio.wait_for(go(), 60))
 
     assert chat.turns[0].status == "interrupted"
     assert backend.open_streams == 0
@@ -214,7 +214,7 @@ def test_cancelling_the_awaiting_task_stops_the_answer(session: Session) -> None
 
 def test_cancel_stops_everything(session: Session) -> None:
     """session.cancel() ends what is being answered, in whatever thread it was asked."""
-    chat, backend = talk(session, [TextDelta(text="one"), 30.0])
+    chat, backend = talk(session, [TextDelta(text="one"), 600.0])
     failures: list[BaseException] = []
 
     def ask() -> None:
@@ -228,12 +228,12 @@ def test_cancel_stops_everything(session: Session) -> None:
     run = session.ask(
         Ask(prompt=(message("user", "b"),), conversation=chat, is_kept=False, backend=backend, settings={"model": "m"})
     )
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while backend.open_streams < 2 and time.monotonic() < end:
         run.batch(0.01)
     session.cancel()
     session.cancel()
-    thread.join(10)
+    thread.join(60)
 
     assert run.outcome().turn.status == "interrupted"
     assert not thread.is_alive()
