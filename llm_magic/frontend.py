@@ -209,8 +209,8 @@ def _is_captured(shell: Any) -> bool:
 def _notebook_path(shell: Any) -> str | None:
     """What the server or VS Code said the notebook's file is, when it started the kernel.
 
-    A server says the full path, but the path below its own folder to a client that names no file, and goes on saying
-    what it first said when the notebook is renamed or the kernel restarted.
+    jupyter_server says the full path, or what its client called the path where that named no file. A notebook that
+    is renamed has its new name with the next restart of its kernel.
     """
     path = os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get(_VSCODE_NAME)
     return path if isinstance(path, str) and path else None

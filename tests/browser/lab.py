@@ -1,4 +1,4 @@
-"""A notebook in JupyterLab in a real Chromium, driven as a person would.
+"""A notebook in JupyterLab, or in Notebook, in a real Chromium, driven as a person would.
 
 In go cells, runs, interrupts and saves; out comes what the page shows, what the notebook holds, and all that
 the page asked of the network, of the user (dialogs, windows, downloads) or of the console.
@@ -11,7 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from tests.browser.server import LabServer
 
+App: TypeAlias = Literal["lab", "notebook"]
 _RIG = Path(__file__).with_name("rig.js")
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
@@ -118,10 +119,13 @@ class Notebook:
         server: Who serves it.
         browser: Where it is opened.
         path: Its file, in the server's folder.
-        has_kernel: Start its kernel.
+        has_kernel: Start its kernel; Notebook always does.
+        app: Which front end shows it.
     """
 
-    def __init__(self, server: LabServer, browser: Browser, path: Path, *, has_kernel: bool = True) -> None:
+    def __init__(
+        self, server: LabServer, browser: Browser, path: Path, *, has_kernel: bool = True, app: App = "lab"
+    ) -> None:
         self.path = path
         self.watch = Watch()
         self._server = server
@@ -132,9 +136,9 @@ class Notebook:
             self.page = self._context.new_page()
             self.watch.attach(self._context, self.page)
             # A workspace of its own: the notebooks of other pages are not restored here.
-            where = f"{server.url}lab/workspaces/{path.stem}?reset&token={server.token}"
-            self.page.goto(where, timeout=_OPEN_TIMEOUT_S * 1000)
-            self._do("open", path.name, has_kernel, timeout_s=_OPEN_TIMEOUT_S)
+            where = f"lab/workspaces/{path.stem}?reset&" if app == "lab" else f"notebooks/{path.name}?"
+            self.page.goto(f"{server.url}{where}token={server.token}", timeout=_OPEN_TIMEOUT_S * 1000)
+            self._do("open", path.name if app == "lab" else None, has_kernel, timeout_s=_OPEN_TIMEOUT_S)
         except BaseException:
             self._context.close()
             raise
@@ -174,6 +178,26 @@ class Notebook:
     def interrupt(self) -> None:
         """Interrupt the kernel as the toolbar's button does."""
         self._do("interrupt")
+
+    def restart(self) -> None:
+        """Restart the kernel and wait until it is idle."""
+        self._do("restart")
+
+    # Editing
+
+    def command(self, name: str, index: int | None = None) -> None:
+        """Do a command of the front end's menus, to a cell where there is an index."""
+        self._do("command", name, index)
+
+    @property
+    def cell_ids(self) -> list[str]:
+        """The front end's ids of all cells, in order."""
+        return list(self.page.evaluate("() => rig.ids()"))
+
+    def rename(self, name: str) -> None:
+        """Give the notebook's file another name."""
+        self._do("rename", name)
+        self.path = self.path.with_name(name)
 
     def set_source(self, index: int, source: str) -> None:
         """Change the text of a cell."""
@@ -270,15 +294,16 @@ class Lab:
         self._browser = browser
         self.notebooks: list[Notebook] = []
 
-    def open(self, cells: Sequence[str], *, environ: Mapping[str, str] | None = None) -> Notebook:
+    def open(self, cells: Sequence[str], *, environ: Mapping[str, str] | None = None, app: App = "lab") -> Notebook:
         """Write a notebook of code cells and open it, with a kernel of its own that is ready.
 
         Args:
             cells: Source of each cell.
             environ: Further environment variables of its kernel.
+            app: Which front end shows it.
         """
         path = self.server.write(f"notebook-{next(self._numbers)}", cells, environ=environ)
-        return self._kept(Notebook(self.server, self._browser, path))
+        return self._kept(Notebook(self.server, self._browser, path, app=app))
 
     def reopen(self, notebook: Notebook, *, is_trusted: bool = True) -> Notebook:
         """See :meth:`Notebook.reopen_without_kernel`; closed with the others."""

@@ -1,5 +1,5 @@
-// What tests do inside JupyterLab's page, through its own application object (`window.jupyterapp`) and commands,
-// as its menus do. Every promise has an end. Installed before any page script; nothing runs by itself.
+// What tests do inside the page of JupyterLab or Notebook, through its own application object (`window.jupyterapp`)
+// and commands, as its menus do. Every promise has an end. Installed before any page script; nothing runs by itself.
 "use strict";
 
 window.rig = (() => {
@@ -29,12 +29,22 @@ window.rig = (() => {
   const kernel = () => panel.sessionContext.session?.kernel ?? null;
   const cell = (index) => panel.content.widgets[index];
 
+  const select = (index) => {
+    panel.content.deselectAll();
+    panel.content.activeCellIndex = index;
+  };
+
   const openNow = async (path, hasKernel) => {
     await until(() => window.jupyterapp);
     const app = window.jupyterapp;
     await app.restored;
-    const kernelPreference = hasKernel ? {} : { shouldStart: false, canStart: false, shouldReuse: false };
-    panel = await app.commands.execute("docmanager:open", { path, factory: "Notebook", kernelPreference });
+    if (path === null) {
+      await until(() => app.shell.currentWidget?.context);
+      panel = app.shell.currentWidget;
+    } else {
+      const kernelPreference = hasKernel ? {} : { shouldStart: false, canStart: false, shouldReuse: false };
+      panel = await app.commands.execute("docmanager:open", { path, factory: "Notebook", kernelPreference });
+    }
     await panel.context.ready;
     await panel.revealed;
     await panel.sessionContext.ready;
@@ -75,15 +85,32 @@ window.rig = (() => {
   };
 
   return {
-    open: (path, hasKernel, seconds) => inTime(openNow(path, hasKernel), seconds, `opening ${path}`),
+    /** Open a notebook; where there is no path, it is the one that the page shows by itself. */
+    open: (path, hasKernel, seconds) => inTime(openNow(path, hasKernel), seconds, `opening ${path ?? "the page"}`),
 
     /** Start running one cell, or all where there is no index. */
     start: (index) => {
       if (index === null) return start("notebook:run-all-cells");
-      panel.content.deselectAll();
-      panel.content.activeCellIndex = index;
+      select(index);
       return start("notebook:run-cell");
     },
+
+    /** Do a command of the front end, to a cell where there is an index. */
+    command: async (name, index, seconds) => {
+      if (index !== null) select(index);
+      await inTime(command(name), seconds, name);
+    },
+
+    /** Ids of all cells, in order. */
+    ids: () => panel.content.widgets.map((widget) => widget.model.id),
+
+    /** Restart the kernel without being asked whether that is meant. */
+    restart: async (seconds) => {
+      await inTime(kernel().restart(), seconds, "restarting");
+      await inTime(until(() => kernel()?.status === "idle"), seconds, "being idle again");
+    },
+
+    rename: (name, seconds) => inTime(panel.context.rename(name), seconds, "renaming"),
 
     /** Wait until what was started has ended and its outputs are drawn. */
     finish: async (seconds) => {

@@ -1,4 +1,4 @@
-"""A JupyterLab server in a child process: a home and a token of its own, on loopback.
+"""A server of JupyterLab and Notebook in a child process: a home and a token of its own, on loopback.
 
 Its kernels are of this interpreter; nothing of the user's configuration, keys or caches gets in. Every wait
 has an end, and what was started is ended: the server, and with it its kernels.
@@ -162,6 +162,7 @@ def _command(folder: Path) -> list[str]:
         "--LabApp.extension_manager=readonly",
         # Said once: said twice it turns itself off.
         "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
     ]
 
 

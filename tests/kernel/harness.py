@@ -275,6 +275,11 @@ class Kernel:
         extra = ({"cellId": cell_id} if cell_id is not None else {}) | dict(metadata or {})
         return self.send("execute_request", content, metadata=extra)
 
+    def replay(self, request: Mapping[str, Any], *, timeout_s: float = 120.0) -> Outcome:
+        """Execute what a front end sent, with its own header, metadata and content."""
+        sent = self.send("execute_request", request["content"], metadata=request["metadata"], header=request["header"])
+        return self.finish(sent, timeout_s=timeout_s)
+
     def finish(self, request_id: str, *, timeout_s: float = 120.0) -> Outcome:
         """Wait until an execution has replied and is idle.
 
@@ -361,10 +366,21 @@ class Kernel:
         content: Mapping[str, Any],
         *,
         metadata: Mapping[str, Any] | None = None,
+        header: Mapping[str, Any] | None = None,
         channel: Channel = "shell",
     ) -> str:
-        """Send a message of any type, a comm message for example, and return its id."""
+        """Send a message of any type, a comm message for example, and return its id.
+
+        Args:
+            msg_type: Its type.
+            content: Its content.
+            metadata: Its metadata.
+            header: Fields of its header; those that make it this very message are not taken.
+            channel: Where it goes.
+        """
         message = self._client.session.msg(msg_type, dict(content), metadata=dict(metadata or {}))
+        own = ("msg_id", "msg_type", "date")
+        message["header"].update({name: value for name, value in (header or {}).items() if name not in own})
         getattr(self._client, f"{channel}_channel").send(message)
         return str(message["header"]["msg_id"])
 
