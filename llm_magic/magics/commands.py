@@ -11,6 +11,7 @@ from ..config import shown
 from ..errors import ConfigurationError
 from . import overview
 from .help import help_text
+from .listing import conversations_frame
 from .refresh import plan_refresh, refresh
 from .revising import REVISIONS, revise
 from .wording import count
@@ -87,7 +88,7 @@ class Commands:
         self._say(f"conversation {made.name!r} goes on from {count(len(made.slots), 'turn')} of {parent!r}")
 
     def _list(self, _command: Command) -> pd.DataFrame:
-        return overview.conversations_frame(self._session)
+        return conversations_frame(self._session)
 
     def _retry(self, command: Command) -> None:
         ask = api.again(self._session.current, command.number)

@@ -12,7 +12,7 @@ from ..slots import context_messages
 from .wording import count, prompt_line, tokens_used
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def bundle(session: Session) -> dict[str, str]:
     """``%chat``: the conversation, its numbered turns with their marks, model, tokens, cost."""
     conversation = session.current
+    stale = conversation.stale()
     rows = [
-        (str(number), _line(slot), ", ".join(marks(session, conversation, slot)), _tokens(slot))
+        (str(number), _line(slot), ", ".join(marks(session, conversation, slot, stale)), _tokens(slot))
         for number, slot in enumerate(conversation.slots, start=1)
     ]
     parent = session.parent_name(conversation)
@@ -66,8 +67,15 @@ def _version_line(slot: Slot, number: int, place: int) -> str:
     return rendering.plain_text(" · ".join([*filter(None, said)]) + f": {prompt_line(turn)}")
 
 
-def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]:
-    """What is special about a turn: failed, interrupted, stale, hidden, cell gone, several versions."""
+def marks(session: Session, conversation: Conversation, slot: Slot, stale: Collection[str]) -> list[str]:
+    """What is special about a turn: failed, interrupted, stale, hidden, cell gone, several versions.
+
+    Args:
+        session: Knows which cells are gone.
+        conversation: Whose turn.
+        slot: The turn's slot.
+        stale: Ids of all stale slots of the conversation.
+    """
     found = []
     latest = slot.latest
     if latest is None:
@@ -76,7 +84,7 @@ def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]
         found.append(
             latest.status if latest.id == slot.current_id or slot.current is None else f"last try {latest.status}"
         )
-    if conversation.is_stale(slot):
+    if slot.id in stale:
         found.append("stale")
     if slot.is_hidden:
         found.append("hidden")
@@ -85,27 +93,6 @@ def marks(session: Session, conversation: Conversation, slot: Slot) -> list[str]
     if len(slot.versions) > 1:
         found.append(f"{len(slot.versions)} versions")
     return found
-
-
-def conversations_frame(session: Session) -> pd.DataFrame:
-    """One row per conversation: name, turns, model, is_current, is_archived, input_tokens, output_tokens, cost_usd."""
-    import pandas as pd
-
-    rows = session.conversations
-    turns = [[turn for slot in c.slots for turn in slot.versions] for c in rows]
-    costs = [_sum_known([turn.cost_usd for turn in each]) for each in turns]
-    return pd.DataFrame(
-        {
-            "name": pd.Series([c.name for c in rows], dtype="string"),
-            "turns": pd.Series([len(c.slots) for c in rows], dtype="Int64"),
-            "model": pd.Series([c.model for c in rows], dtype="string"),
-            "is_current": pd.Series([c is session.current for c in rows], dtype="boolean"),
-            "is_archived": pd.Series([c.is_archived for c in rows], dtype="boolean"),
-            "input_tokens": pd.Series([sum(t.usage.input_tokens for t in each) for each in turns], dtype="Int64"),
-            "output_tokens": pd.Series([sum(t.usage.output_tokens for t in each) for each in turns], dtype="Int64"),
-            "cost_usd": pd.Series(costs, dtype="Float64"),
-        }
-    )
 
 
 def config_frame(session: Session) -> pd.DataFrame:
@@ -151,12 +138,6 @@ def tokens_frame(session: Session, text: str | None) -> pd.DataFrame:
             "method": pd.Series([c.method for _, c in counted], dtype="string"),
         }
     )
-
-
-def _sum_known(costs: list[float | None]) -> float | None:
-    """The sum, None where any is unknown: a sum of parts would look like a total."""
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
 
 
 def _model(session: Session) -> str:

@@ -192,7 +192,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         completes="conversations",
         help="switch to a conversation",
     ),
-    CommandRow(name="list", gives="DataFrame", help="the conversations"),
+    CommandRow(name="list", gives="DataFrame", help="the conversations: turns, size, dates, tokens, cost"),
     CommandRow(
         name="fork",
         metavar="NAME [at N]",

@@ -24,11 +24,18 @@ def conversations() -> None:
     again: Reply = chat.retry(1)
     copy: Conversation = chat.fork(at=1)
     undone: bool = copy.undo() is not None and copy.redo() is not None
+    first, last = copy.numbered(1), copy.slots[-1]
+    copy.pick(first, first.version(1))
+    copy.hide(first, last)
+    copy.unhide(first)
+    copy.move(last, first)
+    stale: frozenset[str] = copy.stale()
+    parent: str | None = copy.parent
     frame: pd.DataFrame = chat.to_frame()
     same: Conversation = Conversation.from_frame(frame)
     line: str = Conversation.from_dict(same.to_dict()).to_jsonl() + chat.to_markdown()
     for event in Conversation.from_jsonl(line).stream("go"):
-        print(event, text, tokens, cost, reason, data, again, undone)
+        print(event, text, tokens, cost, reason, data, again, undone, stale, parent)
 
 
 async def awaited() -> None:
