@@ -17,7 +17,7 @@ if __name__ == "__main__":
 from llm_magic.config import SETTINGS, shown  # noqa: E402  # the working tree's, also where none is installed
 from llm_magic.magics.help import markdown_table, markdown_tables  # noqa: E402
 
-PAGES = (ROOT / "docs" / "magics.md",)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "magics.md")
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

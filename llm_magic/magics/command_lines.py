@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError, nearest
-from .table import ASK_HINT, COMMANDS, command, command_line
+from .command_table import ASK_HINT, COMMANDS, command, command_line
 from .words import cut, read_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .table import CommandRow, Reads
+    from .command_table import CommandRow, Reads
     from .words import Word
 
 _N = "([1-9][0-9]{0,8})"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 from ..config import SETTINGS
 from ..errors import ConfigurationError
 from . import cursor
-from .table import COMMANDS, OPTIONS, flags
+from .command_table import COMMANDS
+from .table import OPTIONS, flags
 from .words import quote, read_word
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from IPython.core.completer import IPCompleter
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .table import CommandRow, Completes, OptionRow
+    from .command_table import CommandRow
+    from .table import Completes, OptionRow
 
 IDENTIFIER = "llm_magic.completion"
 _PRIORITY = 100.0

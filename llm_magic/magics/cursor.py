@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ..errors import ConfigurationError
+from .command_table import command
 from .options import FLAG, parse
-from .table import command, option
+from .table import option
 from .words import read_word, skip_space
 
 if TYPE_CHECKING:
-    from .table import CommandRow, Magic, OptionRow
+    from .command_table import CommandRow
+    from .table import Magic, OptionRow
 
 # Other cell magics (%%time, %%capture) may stand above ours.
 _CELL = re.compile(r"\s*(?:%%(?!(?:chat|llm)\b)[^\n]*\n\s*)*%%(chat|llm)(?=[ \n])")

@@ -13,6 +13,7 @@ from .. import frontend
 from . import completion, questions
 from .cells import CellHooks
 from .chat import LLMMagics
+from .scope import helpers
 from .traits import make_traits
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Extension:
                 models=self._known_models,
                 conversations=lambda: [c.name for c in self.session.conversations],
                 versions=lambda: [len(slot.versions) for slot in self.session.current.slots],
-                namespace=lambda: shell.user_ns,
+                namespace=lambda: {**helpers(shell), **shell.user_ns},
             ),
         )
 

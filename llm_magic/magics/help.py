@@ -5,18 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError, nearest
-from .table import COMMANDS, OPTIONS, command, command_line, flags, option, usage_line
+from .command_table import COMMANDS, GROUPS, command, command_line
+from .table import OPTIONS, flags, option, usage_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .command_table import CommandGroup
     from .table import OptionRow
 
 _SYNOPSIS = (
-    ("%%chat [OPTIONS] [TEXT]", "a turn of the conversation; the cell's body is the prompt"),
-    ("%llm [OPTIONS] TEXT", "an aside: sees the conversation, is not added to it, returns the reply"),
+    (
+        "%%chat [OPTIONS] [TEXT]",
+        "ask a turn of the conversation, streamed and remembered; the cell's body is the prompt",
+    ),
+    ("%llm [OPTIONS] TEXT", "ask an aside: it sees the conversation, is not added to it, and returns the reply"),
     ("%%llm [OPTIONS] [TEXT]", "the same with a long prompt, streamed"),
-    ("%chat [COMMAND]", "look at conversations and manage them"),
+    ("{{ expression }}", "in a prompt: the value of a Python expression, as text, table, picture, plot or file"),
+    (
+        "{{ error() }}, {{ cell(3) }}",
+        "in a prompt: the last traceback; what the cell that ran as In[3] holds, printed and gave",
+    ),
 )
 _GRAMMAR = (
     "Options come before the first word of the prompt, -- ends them, the rest is sent as it stands. "
@@ -41,20 +50,29 @@ def help_text(topic: str | None = None) -> str:
         _GRAMMAR,
         *_aligned((_typed(row), _full_help(row)) for row in OPTIONS),
         "",
-        "Commands. N is a turn's number as %chat prints it.",
-        *_aligned((command_line(row), row.help) for row in COMMANDS),
+        "Commands. N is a turn's number as %chat prints it, N.v one of its versions.",
+        *_grouped(),
     ]
     return "\n".join(parts)
 
 
 def markdown_tables() -> dict[str, str]:
-    """The tables of the documentation, by name: options, commands."""
+    """The tables of the documentation, by name: options, commands, and the overview of both."""
     options = [(f"`{usage_line(row)}`", _full_help(row)) for row in OPTIONS]
     commands = [(f"`{command_line(row)}`", row.help, row.gives) for row in COMMANDS]
+    ways = [(f"`{typed}`", does) for typed, does in _SYNOPSIS]
+    groups = [(_group_line(group), group.help) for group in GROUPS]
     return {
+        "overview": markdown_table(("you type", "does"), [*ways, *groups]),
         "options": markdown_table(("option", "does"), options),
         "commands": markdown_table(("command", "does", "gives"), commands),
     }
+
+
+def _group_line(group: CommandGroup) -> str:
+    """All commands of a group, as they are typed: ``%chat`` stands before the first only."""
+    first, *others = (command_line(row) for row in group.rows)
+    return ", ".join(f"`{line}`" for line in (first, *(line.removeprefix("%chat ") for line in others)))
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -77,6 +95,11 @@ def _topic(topic: str) -> str:
     match = nearest(topic, [*(row.name for row in COMMANDS), *flags()])
     hint = f"did you mean {match}?" if match else "%chat help lists them all"
     raise ConfigurationError(f"There is no command or option {topic!r}.", hint=hint)
+
+
+def _grouped() -> list[str]:
+    lines = iter(_aligned((command_line(row), row.help) for row in COMMANDS))
+    return [line for group in GROUPS for line in (f"{group.name}: {group.help}", *(next(lines) for _ in group.rows))]
 
 
 def _typed(row: OptionRow) -> str:

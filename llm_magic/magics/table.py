@@ -1,4 +1,4 @@
-"""The one table of options and commands.
+"""The one table of options; ``command_table.py`` is that of commands.
 
 Parser, help, completion and the documentation's tables are made from it: what is not here does not exist.
 Rows only: ``options.py`` reads lines by them, ``help.py`` makes texts of them.
@@ -31,11 +31,7 @@ Completes: TypeAlias = Literal[
     "versions",
     "turns and versions",
 ]
-# How a command's argument is read: one word (quoted where it holds spaces), the number of a turn (3), of a version
-# (3.2), of either, two turns (3 before 1), a word and a turn (NAME at 3), or all that follows, as it is.
-Reads: TypeAlias = Literal["word", "turn", "version", "turn or version", "two turns", "word and turn", "rest"]
 FORMS: tuple[Form, ...] = ("text", "markdown", "json", "code")
-ASK_HINT = "to ask, use %%chat or %llm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,33 +68,6 @@ class OptionRow:
     def is_for(self, magic: Magic) -> bool:
         """Whether a magic takes it."""
         return magic == "llm" or not self.not_for_chat
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRow:
-    """One command of ``%chat``.
-
-    Attributes:
-        name: Its name; "" is ``%chat`` alone.
-        help: One line.
-        metavar: What its argument is called; "" for none.
-        reads: How the argument is read.
-        is_required: It cannot do without its argument.
-        keyword: The word between its two arguments, where it takes two; the second is a turn's number.
-        choices: Allowed arguments, empty for any.
-        gives: What it returns: "DataFrame", "value", or "" for nothing.
-        completes: What Tab offers for its argument, beside the choices.
-    """
-
-    name: str
-    help: str
-    metavar: str = ""
-    reads: Reads = "word"
-    is_required: bool = False
-    keyword: str = ""
-    choices: tuple[str, ...] = ()
-    gives: Literal["", "DataFrame", "value"] = ""
-    completes: Completes = ""
 
 
 OPTIONS: tuple[OptionRow, ...] = (
@@ -170,155 +139,12 @@ OPTIONS: tuple[OptionRow, ...] = (
     OptionRow(name="quiet", help="show nothing"),
 )
 
-COMMANDS: tuple[CommandRow, ...] = (
-    CommandRow(name="", help="where am I: the conversation, its numbered turns, model, tokens, cost"),
-    CommandRow(
-        name="show",
-        metavar="[N|N.v]",
-        reads="turn or version",
-        completes="turns and versions",
-        help="the same; with N, that turn whole; with N.v, one of its versions, failed ones too",
-    ),
-    CommandRow(
-        name="new",
-        metavar="[NAME]",
-        completes="conversations",
-        help="start a conversation; an existing NAME is archived and begun afresh",
-    ),
-    CommandRow(
-        name="use",
-        metavar="NAME",
-        is_required=True,
-        completes="conversations",
-        help="switch to a conversation",
-    ),
-    CommandRow(name="list", gives="DataFrame", help="the conversations: turns, size, dates, tokens, cost"),
-    CommandRow(
-        name="fork",
-        metavar="NAME [at N]",
-        reads="word and turn",
-        keyword="at",
-        is_required=True,
-        completes="conversations",
-        help="go on in a copy of the conversation, up to turn N; an existing NAME is archived",
-    ),
-    CommandRow(name="undo", help="take back the last ask, pick, move or hide"),
-    CommandRow(name="redo", help="make again what was taken back"),
-    CommandRow(
-        name="retry", metavar="[N]", reads="turn", completes="turns", help="ask turn N again (default: the last)"
-    ),
-    CommandRow(
-        name="refresh",
-        metavar="[plan]",
-        choices=("plan",),
-        help="ask all stale turns again, and those after them, tokens and price said first; plan only says them",
-    ),
-    CommandRow(
-        name="pick",
-        metavar="N.v",
-        reads="version",
-        is_required=True,
-        completes="versions",
-        help="let version v of turn N count",
-    ),
-    CommandRow(
-        name="hide",
-        metavar="N",
-        reads="turn",
-        is_required=True,
-        completes="turns",
-        help="leave turn N out of what is sent",
-    ),
-    CommandRow(
-        name="unhide", metavar="N", reads="turn", is_required=True, completes="turns", help="take turn N in again"
-    ),
-    CommandRow(
-        name="move",
-        metavar="N before M",
-        reads="two turns",
-        keyword="before",
-        is_required=True,
-        completes="turns",
-        help="put turn N right before turn M",
-    ),
-    CommandRow(name="prune", help="hide all turns whose cell is gone"),
-    CommandRow(
-        name="system",
-        metavar="[TEXT]",
-        reads="rest",
-        gives="value",
-        help='read or set the conversation\'s system prompt; "" for none',
-    ),
-    CommandRow(
-        name="model",
-        metavar="[NAME]",
-        gives="value",
-        completes="models",
-        help="read or set the conversation's model",
-    ),
-    CommandRow(name="models", gives="DataFrame", help="the models the server offers"),
-    CommandRow(
-        name="tokens",
-        metavar="[TEXT]",
-        reads="rest",
-        gives="DataFrame",
-        help="count the tokens of TEXT, or of the conversation",
-    ),
-    CommandRow(
-        name="usage",
-        metavar="[session]",
-        choices=("session",),
-        gives="DataFrame",
-        help="every request: model, tokens, cost, times",
-    ),
-    CommandRow(name="frame", gives="DataFrame", help="the conversation, a row for each message of every version"),
-    CommandRow(
-        name="config",
-        metavar="[NAME[=VALUE]]",
-        reads="rest",
-        gives="value",
-        completes="settings",
-        help="read or set a setting for the session; alone, all values and where they come from",
-    ),
-    CommandRow(
-        name="save",
-        metavar="FILE",
-        is_required=True,
-        completes="files",
-        help="save the conversation, by suffix: .json (all), .jsonl (messages as sent), .md, .csv, .parquet",
-    ),
-    CommandRow(
-        name="load",
-        metavar="FILE",
-        is_required=True,
-        completes="files",
-        help="make a new conversation of a saved one",
-    ),
-    CommandRow(
-        name="local",
-        metavar="[download|stop]",
-        choices=("download", "stop"),
-        help="the local model: its state, get its weights, end it",
-    ),
-    CommandRow(
-        name="help",
-        metavar="[COMMAND]",
-        completes="commands",
-        help="this page, or one command or option of it",
-    ),
-)
 _BY_FLAG = {flag: row for row in OPTIONS for flag in row.flags}
-_BY_NAME = {row.name: row for row in COMMANDS}
 
 
 def option(flag: str) -> OptionRow | None:
     """The option the user types like this (``-m``, ``--model``), None where there is none."""
     return _BY_FLAG.get(flag)
-
-
-def command(name: str) -> CommandRow | None:
-    """The command of this name, None where there is none."""
-    return _BY_NAME.get(name)
 
 
 def nearest_flag(flag: str, magic: Magic) -> str | None:
@@ -337,15 +163,6 @@ def usage_line(row: OptionRow) -> str:
     '-m/--model NAME'
     """
     return "/".join(row.flags) + (f" {row.metavar}" if row.metavar else "")
-
-
-def command_line(row: CommandRow) -> str:
-    """A command as it is typed.
-
-    >>> command_line(COMMANDS[1])
-    '%chat show [N|N.v]'
-    """
-    return " ".join(part for part in ("%chat", row.name, row.metavar) if part)
 
 
 def flags() -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_magic.magics.table import COMMANDS, OPTIONS
+from llm_magic.magics.command_table import COMMANDS
+from llm_magic.magics.table import OPTIONS
 from tests.kernel.harness import ROOT, environment
 
 if TYPE_CHECKING:
@@ -64,11 +65,10 @@ def test_five_lines_run(chat: Chat) -> None:
     assert "image_url" in str(chat.server.requests[-2].body["messages"][-1]["content"])
 
 
-def test_table_names_what_exists() -> None:
-    """Every option and command that the README's table names is in the table of the code."""
-    rows = " ".join(re.findall(r"^\|.*$", README, re.MULTILINE))
-    named = set(re.findall(r"[` ](--?[a-z][a-z-]*)", rows))
+def test_what_is_named_exists() -> None:
+    """Every option and command that the README names is in the tables of the code."""
+    named = set(re.findall(r"`(--?[a-z][a-z-]*)`", README))
 
     assert named <= {flag for row in OPTIONS for flag in row.flags}
-    assert {"-m", "--into"} <= named
+    assert {"-m", "-i"} <= named
     assert set(re.findall(r"%chat (\w+)", README)) - {"NAME"} <= {row.name for row in COMMANDS}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llm_magic.errors import ConfigurationError
 from llm_magic.magics.command_lines import Command, parse_command
-from llm_magic.magics.table import COMMANDS
+from llm_magic.magics.command_table import COMMANDS
 
 _RESTS = st.lists(
     st.sampled_from(["1", "2.1", ".", " ", "at", "before", "'", '"', ";", "-", "x", "\n"]) | st.text(max_size=3),

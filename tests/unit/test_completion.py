@@ -9,17 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magic.magics.command_lines import parse_command
+from llm_magic.magics.command_table import COMMANDS
 from llm_magic.magics.completion import Offer, Offers, Sources, install, uninstall
 from llm_magic.magics.cursor import place_in
 from llm_magic.magics.options import parse
-from llm_magic.magics.table import COMMANDS, OPTIONS, Completes
+from llm_magic.magics.table import OPTIONS, Completes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from llm_magic.magics.table import CommandRow, OptionRow
+    from llm_magic.magics.command_table import CommandRow
+    from llm_magic.magics.table import OptionRow
 
 _SOURCES = Sources(
     models=lambda: ["gpt-5.4", "gpt-5.4-mini", "smollm2"],
@@ -81,7 +83,7 @@ def test_only_options_that_fit_are_offered() -> None:
         ("%llm -s Be", []),
         ("%llm --max-tokens 5", []),
         ("%chat ", [row.name for row in COMMANDS if row.name]),
-        ("%chat re", ["redo", "retry"]),
+        ("%chat re", ["redo", "retry", "refresh"]),
         ("%chat retry ", ["1", "2", "3"]),
         ("%chat hide 2", ["2"]),
         ("%chat hide 2.", []),

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from docs.generate import PAGES, generated
 from llm_magic.config import SETTINGS
 from llm_magic.errors import ConfigurationError
+from llm_magic.magics.command_table import COMMANDS, GROUPS
 from llm_magic.magics.help import help_text
 from llm_magic.magics.options import AskOptions, Attachment, Parsed, parse
-from llm_magic.magics.table import COMMANDS, FORMS, OPTIONS, usage_line
+from llm_magic.magics.table import FORMS, OPTIONS, usage_line
 from llm_magic.magics.words import quote, read_word
 
 if TYPE_CHECKING:
@@ -338,6 +339,8 @@ def test_help_tells_of_every_option_and_command() -> None:
     for row in OPTIONS:
         assert usage_line(row) in page
         assert all(row.help in help_text(flag) for flag in row.flags)
+    for group in GROUPS:
+        assert f"{group.name}: {group.help}" in page
     for command in COMMANDS:
         assert f"%chat {command.name}".strip() in page
         assert command.help in page
