@@ -95,8 +95,9 @@ class Session(Shelf):
                 key = self._next_key(ask)
                 slot = ask.slot or self.place_for(conversation, key, ask.cell)
                 plan = replace(plan, slot=slot)
-        run = Run(self._engine, lambda emit: self._answer(plan, emit), model=plan.request.model)
-        self._runs.add(run)
+        with self.lock:  # begun and noted at once, or cancel() in another thread may miss it
+            run = Run(self._engine, lambda emit: self._answer(plan, emit), model=plan.request.model)
+            self._runs.add(run)
         return run
 
     def plan(self, ask: Ask) -> Plan:
@@ -114,7 +115,9 @@ class Session(Shelf):
 
     def cancel(self) -> None:
         """Stop everything that is being answered; what came is kept."""
-        for run in list(self._runs):
+        with self.lock:
+            runs = list(self._runs)
+        for run in runs:
             run.cancel()
 
     def close(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from llm_magic.backends.base import Backend
 from llm_magic.config import Config
 from llm_magic.content import message
 from llm_magic.counts import Usage
+from llm_magic.engine import Engine
 from llm_magic.errors import (
     AuthenticationError,
     BackendError,
@@ -31,11 +33,15 @@ from llm_magic.slots import Cell
 from llm_magic.testing import ScriptedBackend, says
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
+    from concurrent.futures import Future
 
     from llm_magic.backends.base import Request
     from llm_magic.events import Event
     from llm_magic.testing import Script
+
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -397,3 +403,34 @@ def test_new_by_the_same_cell_is_harmless(session: Session) -> None:
 def test_scripted_backend_is_a_backend() -> None:
     """The public fake keeps the protocol."""
     assert isinstance(ScriptedBackend(), Backend)
+
+
+def test_cancel_misses_no_ask_that_is_just_beginning(session: Session) -> None:
+    """One that another thread has begun, and not yet returned from beginning, is cancelled too."""
+    has_begun, may_return = threading.Event(), threading.Event()
+
+    class Held(Engine):
+        def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+            future = super().submit(coroutine)
+            has_begun.set()
+            may_return.wait(60)
+            return future
+
+    chat, _ = talk(session, [TextDelta(text="one"), 600.0])
+    session._engine = Held()
+
+    def ask() -> None:
+        with contextlib.suppress(Interrupted):
+            chat.ask("a")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    has_begun.wait(60)
+    cancelling = threading.Thread(target=session.cancel)
+    cancelling.start()
+    cancelling.join(0.1)  # it may have to wait for the ask, and must not have gone past it
+    may_return.set()
+    asking.join(60)
+
+    assert not asking.is_alive()
+    assert chat.slots[0].versions[0].status == "interrupted"
