@@ -1,0 +1,76 @@
+"""The notebooks that document the package, run as CI runs them, but against the fake server: what they show is true.
+
+With the local model, and their answers, they are run by ``jupyter execute``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+
+from tests.kernel.harness import ROOT, run_notebook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbformat import NotebookNode
+
+    from tests.fakes.server import FakeServer
+
+pytestmark = pytest.mark.kernel
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # half typed
+
+
+def run(path: Path, home: Path, server: FakeServer) -> dict[str, str]:
+    """Run a notebook; the text that each of its code cells shows, by the cell's id."""
+    notebook = read(path)
+    # Each word takes a moment, so that an answer can be left while it comes.
+    environ = {
+        "OPENAI_API_KEY": "sk-notebook-0123456789",
+        "OPENAI_BASE_URL": server.url,
+        "LLM_MAGIC_MODEL": "slow@0.01",
+    }
+    executed = run_notebook(notebook, home, environ=environ)
+    return {cell.id: "\n".join(map(text, cell.outputs)) for cell in executed.cells if cell.cell_type == "code"}
+
+
+def text(output: NotebookNode) -> str:
+    return str(output.text if output.output_type == "stream" else output.data["text/plain"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_kept_without_outputs(path: Path) -> None:
+    """Outputs are made by running: none is in the repository, nor the count of a run."""
+    cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+    assert [(cell.outputs, cell.execution_count) for cell in cells] == [([], None)] * len(cells)
+
+
+def test_conversation_notebook_shows_what_it_says(tmp_path: Path, fake_server: FakeServer) -> None:
+    """Three stale turns are refreshed, versions picked and taken back, a turn is stopped, a fork made, a file equal."""
+    shown = run(ROOT / "notebooks" / "conversation.ipynb", tmp_path, fake_server)
+
+    assert shown["stale"].count("(stale)") == 3
+    assert shown["plan"].startswith("3 stale turns; turns 3, 4 and 5 to ask again: 3 requests, ~")
+    assert [line for line in shown["refresh"].splitlines() if line.startswith("turn ")][-1].startswith("turn 5: ")
+    assert "2.2 · complete" in shown["versions"]
+    assert shown["pick"].splitlines()[0] == "version 1 of turn 2 counts · 3 stale turns: %chat refresh"
+    assert shown["pick"].splitlines()[3] == "taken back: picking a version of turn 2; version 2 counts"
+    assert "3.3 · failed" in shown["failed-shown"]
+    assert "hidden" in shown["hide"]
+    assert shown["back"].endswith("nothing is stale: nothing to ask again\n")
+    assert shown["ask-10"] == "'interrupted'"
+    assert "(forked from 'weekend') · 6 turns" in shown["fork-shown"]
+    assert shown["save"].endswith("True")
+    assert " 10  Count from one" in shown["totals"]
+    assert list((tmp_path / "work").iterdir()) == []
+    asked = len(fake_server.requests)
+
+    assert "10 turns" in run(ROOT / "notebooks" / "conversation.ipynb", tmp_path, fake_server)["totals"]
+    assert len(fake_server.requests) == 2 * asked
