@@ -68,6 +68,15 @@ def test_fork_of_a_fork_wins_over_both() -> None:
     assert ask(shelf, "c") == "brother"
 
 
+def test_fork_wins_over_what_its_grandparent_had() -> None:
+    """A cell that the first fork left behind is asked in the fork of that fork, too."""
+    shelf = talk("a", "b")
+    shelf.fork("side", at=1)
+    shelf.fork("deep")
+
+    assert ask(shelf, "b") == "deep"
+
+
 def test_turn_made_after_the_fork_stays_where_it_is() -> None:
     """A fork left behind what was there then: what its parent was asked later is asked there."""
     shelf = talk("a")
