@@ -40,7 +40,7 @@ VERSION = 2
 # Version 1 listed the ids of the turns that a turn saw.
 # Settings that say who is asked and with whose credentials; they stay on this machine.
 CONNECTION = frozenset({"api_key", "base_url", "headers", "organization", "project", "local_model"})
-_NOT_KEPT = CONNECTION | {"extra_headers", "extra_query"}
+NOT_KEPT = CONNECTION | {"extra_headers", "extra_query"}
 _LARGEST_COUNT = 2**63 - 1
 _JSON_HINT = "to_dict() and %chat save write what can be loaded"
 
@@ -384,7 +384,7 @@ def _demand(data: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
 
 
 def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return copy.deepcopy({name: value for name, value in settings.items() if name not in _NOT_KEPT})
+    return copy.deepcopy({name: value for name, value in settings.items() if name not in NOT_KEPT})
 
 
 def _with_kept_settings(values: dict[str, Any]) -> dict[str, Any]:
