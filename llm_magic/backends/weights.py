@@ -198,6 +198,7 @@ def _pip_environment(folder: Path) -> dict[str, str]:
 
 
 def _run(command: list[str], *, environment: dict[str, str], folder: Path, log: IO[bytes], measure: Measure) -> int:
+    measure(folder)  # before anything can have arrived
     process = subprocess.Popen(  # noqa: S603  # pip, with arguments of ours only
         command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
     )

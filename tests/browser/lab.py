@@ -214,6 +214,13 @@ class Notebook:
         area = self.output(index)
         return Output(text=area.inner_text(), html=area.inner_html())
 
+    def wait_for_text(self, index: int, text: str) -> None:
+        """Wait until a cell shows exactly this: a page just opened may still be drawing."""
+        condition = "([area, text]) => area.innerText === text"
+        self.page.wait_for_function(
+            condition, arg=[self.output(index).element_handle(), text], timeout=_COMMAND_TIMEOUT_S * 1000
+        )
+
     def saved(self, index: int) -> list[dict[str, Any]]:
         """The outputs of a cell as its notebook holds them, in nbformat."""
         return list(self.page.evaluate("index => rig.model(index)", index))

@@ -165,7 +165,7 @@ def test_story_of_a_user_with_a_key(lab: Lab, server: FakeServer) -> None:
         reopened = lab.reopen(notebook, is_trusted=is_trusted)
         assert reopened.kernel is None
         for cell, text in enumerate(shown):
-            assert reopened.outputs(cell).text == text
+            reopened.wait_for_text(cell, text)
         assert reopened.foreign_requests() == []
 
 
@@ -201,8 +201,9 @@ def test_local_model_is_seen_to_stream_and_is_kept(lab: Lab, local_weights: Path
     assert len({len(text) for text in notebook.watched if len(text) > 100}) > 1, notebook.watched
     assert "local" in notebook.outputs(1).text
     assert "Paris" in notebook.outputs(2).text
-    shown = [notebook.outputs(cell) for cell in range(len(cells))]
+    shown = [notebook.outputs(cell).text for cell in range(len(cells))]
     notebook.save()
     reopened = lab.reopen(notebook)
     assert reopened.kernel is None
-    assert [reopened.outputs(cell).text for cell in range(len(cells))] == [output.text for output in shown]
+    for cell, text in enumerate(shown):
+        reopened.wait_for_text(cell, text)
