@@ -220,6 +220,21 @@ def test_cell_that_fails_before_it_asks_is_not_gone(notebook: Notebook, code: st
 
 
 @each("jupyterlab")
+def test_interrupted_cell_is_not_gone(notebook: Notebook) -> None:
+    """A cell that was stopped says nothing of its asks."""
+    (a,) = cells(1)
+    notebook.ask(a, "one")
+    request = notebook.front_end.request("import time\nprint('begun')\ntime.sleep(120)", notebook.id(a))
+
+    sent = notebook.kernel.send("execute_request", request["content"], metadata=request["metadata"])
+    notebook.kernel.wait_for(lambda message: message.type == "stream", parent_id=sent)
+    notebook.kernel.interrupt()
+
+    assert notebook.kernel.finish(sent).status == "error"
+    assert notebook.slots == [("one", 1, False)]
+
+
+@each("jupyterlab")
 @pytest.mark.parametrize(
     ("code", "is_gone"),
     [
@@ -248,13 +263,14 @@ def test_execution_that_is_not_the_users_marks_nothing(notebook: Notebook) -> No
     """Silent executions, and those that leave no history, are a front end's own."""
     a, b = cells(2)
     notebook.ask(a, "one")
+    notebook.ask(b, "two")
 
     for content in ({"silent": True}, {"store_history": False}):
         request = notebook.front_end.request("1 + 1", notebook.id(a), (notebook.id(b),))
         request["content"] |= content
         notebook.kernel.replay(request).checked()
 
-    assert notebook.slots == [("one", 1, False)]
+    assert notebook.slots == [("one", 1, False), ("two", 1, False)]
 
 
 @each("jupyterlab")
@@ -265,6 +281,9 @@ def test_hooks_look_at_anything_and_are_gone_when_unloaded(notebook: Notebook) -
     for metadata in ({"cellId": 3}, {"deletedCells": 5}, {"deletedCells": [None, ["x"]]}, {"colab": 1, "cellId": ""}):
         outcome = notebook.kernel.replay(notebook.front_end.request("1 + 1") | {"metadata": metadata}).checked()
         assert (outcome.stdout, outcome.stderr) == ("", "")
+    # What ipykernel hands on when a cell was interrupted while it awaited something.
+    outcome = notebook.run("none", "get_ipython().events.trigger('post_run_cell', None)").checked()
+    assert (outcome.stdout, outcome.stderr) == ("", "")
     hooks = "sum(len(v) for v in get_ipython().events.callbacks.values())"
     loaded = notebook.kernel.value(hooks)
 
@@ -328,6 +347,25 @@ def test_two_kernels_name_the_same_cell_alike(notebook: Notebook, start_kernel: 
     assert len({here[1], there[1], restarted[1]}) == (1 if is_stable else 3)
     assert here[2] == there[2] == restarted[2]
     assert (here[2] is None) == is_stable
+
+
+def test_cells_deleted_before_the_first_magic_are_known(start_kernel: StartKernel, chat: Chat) -> None:
+    """Who deletes cells right after a restart finds their turns marked when the conversation comes back."""
+    kernel = start_kernel(environ=chat.kernel.environ)
+    notebook = Notebook(front_end=Recorded.of("jupyterlab"), kernel=kernel, path="mine")
+    secret = "from llm_magic import api\napi.session().secret = b'of the store'"
+    kernel.run(f"%load_ext llm_magic\n{secret}").checked()
+    for cell in ("a", "b", "c"):
+        notebook.ask(cell, cell)
+    kernel.run("%chat save chat.json").checked()
+    kernel.restart()
+
+    notebook.run("load", "%load_ext llm_magic").checked()
+    notebook.run("load", secret, deleted=("a", "b")).checked()
+    notebook.run("b", "1 + 1").checked()
+    notebook.run("load", "%chat load chat.json").checked()
+
+    assert notebook.slots == [("a", 1, True), ("b", 1, False), ("c", 1, False)]
 
 
 def test_cell_of_a_former_session_is_found_by_its_source(start_kernel: StartKernel, chat: Chat) -> None:

@@ -358,6 +358,15 @@ def test_turn_of_a_former_session_is_found_where_it_is(user: User) -> None:
     assert resumed.session.current.slots == ()
 
 
+def test_another_ask_of_the_same_code_is_another_turn() -> None:
+    """The second ask of a cell whose first turn was taken back does not take the first one's place."""
+    former = Conversation()
+    former.reserve(CellKey(cell_id="old", ordinal=1), "code")
+
+    assert former.find(CellKey(cell_id="new", ordinal=0), source="code") is None
+    assert former.find(CellKey(cell_id="new", ordinal=1), source="code") is former.slots[0]
+
+
 def test_stable_ids_are_never_found_by_code(user: User) -> None:
     """A cell whose id is stable is the same cell by its id, and no other."""
     user.run("a")
