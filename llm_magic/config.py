@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .errors import ConfigurationError, did_you_mean
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-Kind: TypeAlias = Literal["text", "secret", "integer", "number", "flag", "json"]
+Kind: TypeAlias = Literal["text", "address", "secret", "integer", "number", "flag", "headers"]
 Origin: TypeAlias = Literal["cell", "conversation", "session", "%config", "environment", "default"]
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -30,7 +28,7 @@ class Setting:
 
     Attributes:
         name: Its name everywhere; ``LLM_MAGIC_<NAME>`` in the environment.
-        kind: What its value is: text, secret, integer, number, flag, json.
+        kind: What its value is: text, address, secret, integer, number, flag, headers.
         default: Value where no layer has one; None means "not sent" or "not set".
         help: One line; units included.
         environment: Further environment variables, after ``LLM_MAGIC_<NAME>``, first set wins.
@@ -58,7 +56,7 @@ class Setting:
         Raises:
             ConfigurationError: The text does not fit the kind.
         """
-        if self.kind in ("text", "secret"):
+        if self.kind in ("text", "address", "secret"):
             return self.checked(text)
         try:
             match self.kind:
@@ -83,11 +81,12 @@ class Setting:
             return None
         fits = {
             "text": isinstance(value, str),
+            "address": isinstance(value, str),
             "secret": isinstance(value, str) or callable(value),
             "integer": isinstance(value, int) and not isinstance(value, bool),
             "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf,
             "flag": isinstance(value, bool),
-            "json": True,
+            "headers": isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values()),
         }[self.kind]
         if not fits or (self.choices and value not in self.choices):
             raise self._misfit(value)
@@ -96,10 +95,13 @@ class Setting:
         return value
 
     def _misfit(self, value: object) -> ConfigurationError:
-        shown = "the value" if self.kind == "secret" else repr(value)
-        wanted = {"integer": "a whole number", "number": "a number", "flag": "on or off", "json": "JSON"}.get(
-            self.kind, "text"
-        )
+        shown = "the value" if self.kind in ("address", "secret", "headers") else repr(value)
+        wanted = {
+            "integer": "a whole number",
+            "number": "a number",
+            "flag": "on or off",
+            "headers": 'names and texts: {"X-Team": "biology"}',
+        }.get(self.kind, "text")
         if self.choices:
             wanted = "one of " + ", ".join(self.choices)
         if self.minimum is not None:
@@ -160,7 +162,7 @@ _ROWS = (
     ),
     Setting(
         name="base_url",
-        kind="text",
+        kind="address",
         default=None,
         help="address of an OpenAI-compatible server",
         environment=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
@@ -173,7 +175,7 @@ _ROWS = (
         environment=("OPENAI_ORG_ID",),
     ),
     Setting(name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)),
-    Setting(name="headers", kind="json", default=None, help="further request headers, a JSON object"),
+    Setting(name="headers", kind="headers", default=None, help="further request headers, a JSON object"),
     Setting(
         name="first_byte_timeout_s",
         kind="number",
@@ -322,8 +324,29 @@ class Config:
         return self.look_up(name, *upper).value
 
 
+def public(name: str, value: Any) -> Any:
+    """A value without what may be secret in it: a key is only set, headers are their names, addresses have no key."""
+    if value is None:
+        return None
+    match SETTINGS[name].kind:
+        case "secret":
+            return "set (hidden)"
+        case "headers":
+            return dict.fromkeys(value, "(hidden)") if isinstance(value, Mapping) else "(hidden)"
+        case "address":
+            return _without_credentials(str(value))
+        case _:
+            return value
+
+
 def shown(name: str, value: Any) -> str:
-    """A value as it may be printed: secrets only as set or not set."""
-    if SETTINGS[name].kind == "secret":
-        return "not set" if value is None else "set (hidden)"
-    return "not set" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+    """A value as it may be printed; see :func:`public`."""
+    if value is None or SETTINGS[name].kind == "secret":
+        return "not set" if value is None else str(public(name, value))
+    return json.dumps(public(name, value), default=str, ensure_ascii=False)
+
+
+def _without_credentials(url: str) -> str:
+    # Not parsed: what is no address may hold a key all the same.
+    scheme, mark, rest = url.rpartition("://")
+    return scheme + mark + rest.partition("?")[0].partition("#")[0].rpartition("@")[2]

@@ -6,14 +6,13 @@ Findings come one after the other, as they are found; printing them is the comma
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import socket
 import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from . import autoload
@@ -90,25 +89,9 @@ def _settings(config: Config) -> Iterator[Finding]:
             yield Finding(topic="setting", text=str(exc), is_broken=True)
             continue
         if value.origin != "default":
-            yield Finding(topic="setting", text=f"{name} = {_shown(name, value.value)} ({value.origin})")
+            yield Finding(topic="setting", text=f"{name} = {shown(name, value.value)} ({value.origin})")
     if config.look_up("api_key").value is None:
         yield Finding(topic="setting", text="api_key: not set")
-
-
-def _shown(name: str, value: Any) -> str:
-    """A setting's value without what may be secret in it."""
-    match name:
-        case "headers" if isinstance(value, dict):
-            return json.dumps(dict.fromkeys(value, "(hidden)"))
-        case "base_url":
-            return _without_credentials(str(value))
-        case _:
-            return shown(name, value)
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _backend(config: Config) -> Iterator[Finding]:

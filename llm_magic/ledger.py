@@ -150,6 +150,8 @@ class Totals:
     @property
     def cost_text(self) -> str:
         """The cost for people: "$0.0123"; "≥" where a price is unknown, "~" where one is estimated."""
+        if self.has_unknown_cost and not self.cost_usd:
+            return "price unknown"
         least = "≥ " if self.has_unknown_cost else ""
         about = "~" if self.has_estimated_cost else ""
         return f"{least}{about}{dollars(self.cost_usd)}"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import api, rendering, saving
+from ..config import public, shown
 from ..config import setting as setting_row
-from ..config import shown
 from ..errors import ConfigurationError
 from . import overview
 from .help import help_text
@@ -137,7 +137,7 @@ class Commands:
         row = setting_row(name.strip())
         if not equals:
             value = self._session.look_up(self._session.current)(row.name).value
-            return shown(row.name, value) if row.kind == "secret" else value
+            return "not set" if row.kind == "secret" and value is None else public(row.name, value)
         if row.kind == "secret":
             raise ConfigurationError(
                 f"{row.name} cannot be set in a notebook, where it would be saved.",

@@ -40,10 +40,11 @@ def _trait(row: Setting) -> Any:
 
     kinds = {
         "text": traitlets.Unicode,
+        "address": traitlets.Unicode,
         "integer": traitlets.Int,
         "number": traitlets.Float,
         "flag": traitlets.Bool,
-        "json": traitlets.Any,
+        "headers": traitlets.Dict,
     }
     # None means "not set here", so that the environment and the defaults below still count.
     return kinds[row.kind](None, allow_none=True, help=row.help).tag(config=True)

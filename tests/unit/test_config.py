@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magic.config import SETTINGS, Config, Setting, Value, checked_parameter, setting, shown
+from llm_magic.config import SETTINGS, Config, Setting, Value, checked_parameter, public, setting, shown
 from llm_magic.errors import ConfigurationError
 
 CANARY = "sk-canary-0123456789"
@@ -118,6 +118,9 @@ def test_text_becomes_a_value(name: str, text: str, value: Any) -> None:
         ("max_tokens", "0"),
         ("stream", "maybe"),
         ("headers", "{"),
+        ("headers", "[1]"),
+        ("headers", '{"a": 1}'),
+        ("headers", '"a"'),
         ("detail", "best"),
         ("frame_bytes", "5"),
     ],
@@ -184,8 +187,33 @@ def test_secrets_are_never_shown() -> None:
     assert shown("api_key", None) == "not set"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "seen"),
+    [
+        ("headers", {"Authorization": f"Bearer {CANARY}"}, {"Authorization": "(hidden)"}),
+        ("headers", CANARY, "(hidden)"),
+        ("base_url", f"https://me:{CANARY}@host.example/v1?key={CANARY}", "https://host.example/v1"),
+        ("base_url", f"{CANARY}@host.example#{CANARY}", "host.example"),
+        ("api_key", CANARY, "set (hidden)"),
+    ],
+)
+def test_what_opens_a_server_is_not_shown(name: str, value: Any, seen: Any) -> None:
+    """Headers are shown by name, addresses without credentials, keys not at all: what is shown may be saved."""
+    assert public(name, value) == seen
+    assert CANARY not in shown(name, value)
+
+
+def test_what_opens_a_server_is_not_in_an_error() -> None:
+    """Also where it is mistyped."""
+    with pytest.raises(ConfigurationError) as caught:
+        Config(environ={"LLM_MAGIC_HEADERS": f'{{"Authorization": "Bearer {CANARY}"'}).get("headers")
+
+    assert "LLM_MAGIC_HEADERS" in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
 def test_shown_values_are_json() -> None:
     """Other values are shown as JSON, and what is not set as that."""
     assert shown("seed", 5) == "5"
-    assert json.loads(shown("headers", {"a": "ü"})) == {"a": "ü"}
+    assert json.loads(shown("system", "ü")) == "ü"
     assert shown("system", None) == "not set"

@@ -220,6 +220,14 @@ def test_total_says_at_least_where_a_price_is_unknown() -> None:
     assert str(total) == "2 requests, 200 tokens in, 40 out, ≥ $0.0123"
 
 
+@pytest.mark.parametrize("known", [[], [0.0]])
+def test_total_of_unknown_prices_names_no_sum(known: list[float]) -> None:
+    """Where no price is known but that of what was free, "at least nothing" would say less than nothing."""
+    total = total_of([row(cost_usd=price) for price in (None, *known)])
+
+    assert total.cost_text == "price unknown"
+
+
 def test_total_says_about_where_tokens_are_estimated() -> None:
     """Estimated tokens say "~", and so does a price made of them."""
     guess = Usage(input_tokens=1000, output_tokens=20, total_tokens=1020, is_estimate=True)
@@ -228,7 +236,6 @@ def test_total_says_about_where_tokens_are_estimated() -> None:
 
     assert total.n_estimates == 1
     assert str(total) == "1 request, ~1,000 tokens in, ~20 out, ~$0.0123"
-    assert total_of([row(usage=guess, cost_usd=None)]).cost_text == "≥ $0"
     assert total_of([row(usage=guess, cost_usd=0.0)]).cost_text == "$0"
 
 
