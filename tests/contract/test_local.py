@@ -57,12 +57,14 @@ def runner() -> Iterator[asyncio.Runner]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def backend(runner: asyncio.Runner, local_weights: Path) -> Iterator[LocalBackend]:
-    """A backend on the downloaded weights; its process starts with the first request."""
-    opened = LocalBackend()
-    yield opened
-    runner.run(opened.aclose())
+@pytest.fixture(scope="module", autouse=True)
+def module_cache(local_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of this module's own, with the weights in it; what dies here leaves no log in the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / local_weights.name).symlink_to(local_weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLM_MAGIC_CACHE_DIR", str(folder))
+        yield
 
 
 @pytest.fixture
@@ -71,6 +73,14 @@ def cache(local_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / local_weights.name).symlink_to(local_weights)
     monkeypatch.setenv("LLM_MAGIC_CACHE_DIR", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def backend(runner: asyncio.Runner, local_weights: Path) -> Iterator[LocalBackend]:
+    """A backend on the downloaded weights; its process starts with the first request."""
+    opened = LocalBackend()
+    yield opened
+    runner.run(opened.aclose())
 
 
 def ask(prompt: str = "What is the capital of France?", *, system: str | None = None, **params: object) -> Request:
