@@ -44,11 +44,27 @@ _MADE = ["is_estimate", "at", "more"]
 ANSWER_COLUMNS = (*_PLAIN, *_COUNTS, *_MADE)
 TURN_COLUMNS = (*ANSWER_COLUMNS, "system", "settings", "prompt", "messages")
 ROW_COLUMNS = tuple(field.name for field in fields(LedgerRow))
-_FIRST_COUNT, _FIRST_MADE = len(_PLAIN), len(_PLAIN) + len(_COUNTS)
-_RARE = {field.name for field in fields(Turn)} - {*_PLAIN, "usage", "at", "system", "settings", "prompt"}
 _NOTHING = Turn(id="", prompt=())
+# What has no column, with its default.
+_RARE = {
+    field.name: getattr(_NOTHING, field.name)
+    for field in fields(Turn)
+    if field.name not in {*_PLAIN, "usage", "at", "system", "settings", "prompt"}
+}
 _KINDS: Mapping[type[Part], str] = {ImagePart: "image", AudioPart: "audio", FilePart: "file"}
 _PARTS: Mapping[str, Callable[..., Part]] = {"image": ImagePart, "audio": AudioPart, "file": FilePart}
+
+
+def _bare(cls: type) -> Any:
+    """A class of the same slots that is not frozen: an instance is filled, and then made one of ``cls``.
+
+    Python allows that where the slots are the same. A frozen value's own ``__init__`` takes four times as long, and a
+    thousand turns are to be there before one has noticed.
+    """
+    return type(f"Bare{cls.__name__}", (), {"__slots__": tuple(field.name for field in fields(cls))})
+
+
+_BareTurn, _BareUsage = _bare(Turn), _bare(Usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +112,7 @@ def encode_answer(turn: Turn) -> tuple[Any, ...]:
     more = {name: value for name, value in plain.items() if not fits(value)}
     if not all(map(fits, counts)):
         more["usage"] = turn.usage.to_dict()
-    more |= {name: value for name in sorted(_RARE) if (value := getattr(turn, name)) != getattr(_NOTHING, name)}
+    more |= {name: value for name, default in _RARE.items() if (value := getattr(turn, name)) != default}
     if "tool_calls" in more:
         more["tool_calls"] = [call.to_dict() for call in turn.tool_calls]
     return (*plain.values(), *counts, turn.usage.is_estimate, iso(turn.at), json_text(more) if more else None)
@@ -123,21 +139,32 @@ class Decoder:
         Raises:
             ValueError, TypeError, LookupError, AttributeError: This is no row that was written.
         """
-        is_estimate, at, more, system, settings, prompt, messages = row[_FIRST_MADE:]
+        turn, usage = _BareTurn(), _BareUsage()
+        (turn.id, turn.status, turn.backend, turn.requested_model, turn.model, turn.finish_reason, *row) = row
+        (turn.request_id, turn.cell_id, turn.seen, turn.latency_s, turn.ttft_s, turn.retries, *row) = row
+        (turn.cost_usd, turn.reasoning, turn.text, *row) = row
+        (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens, *row) = row
+        (usage.cache_write_tokens, usage.input_audio_tokens, usage.input_image_tokens, *row) = row
+        (usage.input_text_tokens, usage.reasoning_tokens, usage.output_audio_tokens, *row) = row
+        (usage.accepted_prediction_tokens, usage.rejected_prediction_tokens, is_estimate, *row) = row
+        (at, more, system, settings, prompt, messages) = row
         if settings not in self._settings:
             self._settings[settings] = json.loads(settings)
         if system not in self._systems:
             self._systems[system] = self._blobs[system].decode("utf-8", "surrogatepass")
-        made = Turn(
-            prompt=self._messages(messages)
-            if prompt is None
-            else (Message(role="user", parts=(TextPart(text=prompt),)),),
-            usage=Usage(**dict(zip(_COUNTS, row[_FIRST_COUNT:_FIRST_MADE], strict=True)), is_estimate=is_estimate == 1),
-            at=datetime.fromisoformat(at),
-            system=self._systems[system],
-            settings=self._settings[settings],
-            **dict(zip(_PLAIN, row, strict=False)),
+        usage.is_estimate = is_estimate == 1
+        usage.__class__ = Usage
+        turn.usage = usage
+        turn.at = datetime.fromisoformat(at)
+        turn.system = self._systems[system]
+        turn.settings = self._settings[settings]
+        turn.prompt = (
+            (Message(role="user", parts=(TextPart(text=prompt),)),) if messages is None else self._messages(messages)
         )
+        for name, value in _RARE.items():
+            setattr(turn, name, value)
+        turn.__class__ = Turn
+        made: Turn = turn
         return made if more is None else replace(made, **_more(json.loads(more)))
 
     def _messages(self, source: str) -> tuple[Message, ...]:

@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,11 @@ MEMORY = ":memory:"
 BUSY_TIMEOUT_S = 5.0
 _ELSEWHERE = "%chat config store=off keeps nothing; store=PATH keeps it elsewhere"
 _LARGEST = 2**63 - 1
-# The child of a fork has its parent's connections and must not even close them: SQLite would roll the parent's
-# transaction back. Whatever is here is never closed by being forgotten.
-_open: set[sqlite3.Connection] = set()
+# Those of this process, and by thread those that wait for it to fork.
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_forking = threading.local()
+# A child has its parent's connections, and must not even close them: what is here is not closed by being dropped.
+_connections: set[sqlite3.Connection] = set()
 
 
 class Database:
@@ -42,20 +45,23 @@ class Database:
 
     def __init__(self, where: str) -> None:
         self.where = where
+        self.lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
         self._open()
+        _databases.add(self)
 
     def _open(self) -> None:
+        self._connection = connect(self.where)
+        _connections.add(self._connection)
         self._pid = os.getpid()
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = connect(self.where)
-        _open.add(self._connection)
 
     def close(self) -> None:
-        """Close the file; in the child of a fork it stays open, and the parent's."""
-        connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            _open.discard(connection)
-            connection.close()
+        """Close the file; in the child of a fork, the parent's stays open."""
+        with self.lock:
+            connection, self._connection = self._connection, None
+            if connection is not None and self._pid == os.getpid():
+                _connections.discard(connection)
+                connection.close()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -95,12 +101,30 @@ class Database:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[sqlite3.Connection]:
-        if self._pid != os.getpid() and self._connection is not None:
-            self._open()
-        with self._lock, in_our_words(self.where):
+        with self.lock, in_our_words(self.where):
             if self._connection is None:
                 raise StoreError(f"The store {self.where} is closed.", hint="it ends with the kernel")
+            if self._pid != os.getpid() and self.where != MEMORY:
+                self._open()
             yield self._connection
+
+
+def _hold_all() -> None:
+    _forking.databases = list(_databases)
+    for database in _forking.databases:
+        database.lock.acquire()
+
+
+def _release_all() -> None:
+    for database in _forking.databases:
+        database.lock.release()
+    _forking.databases = []
+
+
+if hasattr(os, "register_at_fork"):
+    # Not in the middle of another thread's transaction: SQLite would take the locks that the parent has on the file
+    # for the child's own.
+    os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_release_all)
 
 
 def run(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
@@ -187,7 +211,9 @@ def _make_private(path: Path) -> None:
 
 def _narrow(path: Path, mode: int) -> None:
     if stat.S_IMODE(path.stat().st_mode) & ~mode:
-        path.chmod(mode)
+        # One that belongs to somebody else: whoever put it there has said who may read it.
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)
 
 
 def _check(connection: sqlite3.Connection, where: str) -> None:
