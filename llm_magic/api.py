@@ -209,7 +209,7 @@ def again(conversation: base.Conversation, number: int | None) -> Ask:
 @functools.cache
 def session() -> Session:
     """The process's session, made on first use; closed when the process ends."""
-    made = Session(conversation_type=Conversation)
+    made = Session(conversation_type=Conversation, is_kept=True)
     atexit.register(made.close)
     return made
 

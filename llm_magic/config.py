@@ -231,6 +231,12 @@ _ROWS = (
     ),
     Setting(name="stream", kind="flag", default=True, help="show an answer while it arrives"),
     Setting(
+        name="store",
+        kind="text",
+        default="on",
+        help="where conversations and the ledger are kept: on (in your data folder), off, memory, or a path",
+    ),
+    Setting(
         name="local_model",
         kind="text",
         default=None,

@@ -9,41 +9,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .accounting import estimated, may_be_billed, price
+from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
-from .catalog import cost_usd
 from .cells import gone_notice
-from .config import Config, Value
 from .counts import Usage
 from .engine import Engine, shared_engine
 from .errors import BackendError, BackendTimeoutError, Interrupted, LLMMagicError
 from .interrupts import linger
-from .ledger import Ledger, row_from_turn
+from .keeper import PATIENCE_S
+from .ledger import row_from_turn
 from .run import Outcome, Run
-from .shelf import Shelf
 from .slots import Conversation
-from .tokens import count_messages, count_text
-from .turns import Status, Turn, TurnBuilder, new_id
+from .store import Draft
+from .turns import Status, Turn, TurnBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Future
 
-    from .backends.base import Request
-    from .config import Origin
+    from .config import Config, Origin, Value
     from .events import Event
+    from .ledger import LedgerRow
     from .slots import CellKey, Slot
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 2.0
+# What a kill -9 may lose of an answer is a second of it, the writing included.
+DRAFT_EVERY_S = 0.8
 log = logging.getLogger("llm_magic")
 
 
-class Session(Shelf):
+class Session(Archive):
     """Conversations, configuration and ledger of one notebook.
 
     Args:
@@ -52,6 +54,10 @@ class Session(Shelf):
         engine: The loop; the process's own where not given.
         conversation_type: What ``new`` makes.
         notebook: Name of the notebook, for the ledger.
+        is_kept: Conversations and ledger go to the store, as the setting ``store`` says.
+
+    Attributes:
+        last: The turn answered last, kept or not.
     """
 
     def __init__(
@@ -62,15 +68,10 @@ class Session(Shelf):
         engine: Engine | None = None,
         conversation_type: type[Conversation] = Conversation,
         notebook: str | None = None,
+        is_kept: bool = False,
     ) -> None:
-        super().__init__(conversation_type)
-        self.id = new_id()
-        self.config = config or Config()
+        super().__init__(config=config, conversation_type=conversation_type, notebook=notebook, is_kept=is_kept)
         self.registry = registry or Registry()
-        self.notebook = notebook
-        # Names cells; a process without a store knows nobody from before and needs no other.
-        self.secret = secrets.token_bytes(32)
-        self.ledger = Ledger()
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
         self._busy: dict[str, asyncio.Lock] = {}
@@ -121,14 +122,16 @@ class Session(Shelf):
             run.cancel()
 
     def close(self) -> None:
-        """Stop what runs and close connections and child processes; conversations and ledger stay."""
-        if not self._engine.is_running:
-            return
-        self.cancel()
-        try:
-            self._engine.run(self.registry.aclose(), timeout_s=CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            log.warning("connections were not closed within %s s", CLOSE_TIMEOUT_S)
+        """Stop what runs, close connections and child processes, write what waits; conversations and ledger stay."""
+        if self._engine.is_running:
+            self.cancel()
+            try:
+                self._engine.run(self.registry.aclose(), timeout_s=CLOSE_TIMEOUT_S)
+            except TimeoutError:
+                log.warning("connections were not closed within %s s", CLOSE_TIMEOUT_S)
+        if self.keeper is not None:
+            self.keep_all()
+            self.keeper.close()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the engine's loop and wait for its result.
@@ -187,7 +190,7 @@ class Session(Shelf):
             await busy.acquire()
         except asyncio.CancelledError:
             _uncancel()
-            return self._keep(plan, TurnBuilder(plan.base), status="interrupted", was_sent=False)
+            return await self._keep(plan, TurnBuilder(plan.base), status="interrupted", was_sent=False)
         try:
             plan = self._plan(plan.ask, plan.conversation, plan.slot)
             return await self._stream(plan, emit)
@@ -199,6 +202,7 @@ class Session(Shelf):
         status: Status | None = None
         error: LLMMagicError | None = None
         was_sent = False
+        drafting = asyncio.create_task(self._draft(plan, builder))
         try:
             async with asyncio.timeout(plan.ask.timeout_s), self._places():
                 was_sent = True
@@ -216,7 +220,9 @@ class Session(Shelf):
                 f"The backend {plan.info.name!r} failed: {type(exc).__name__}: {exc}", is_billable=True
             )
             error.__cause__ = exc
-        return self._keep(plan, builder, status=status, error=error, was_sent=was_sent)
+        finally:
+            drafting.cancel()
+        return await self._keep(plan, builder, status=status, error=error, was_sent=was_sent)
 
     async def _consume(self, plan: Plan, builder: TurnBuilder, emit: Callable[[Event], None]) -> None:
         stream = plan.backend.stream(plan.request)
@@ -235,7 +241,24 @@ class Session(Shelf):
             self._in_flight = (limit, asyncio.Semaphore(limit))
         return self._in_flight[1]
 
-    def _keep(
+    async def _draft(self, plan: Plan, builder: TurnBuilder) -> None:
+        """Write what has come, once a second: as it is to be kept if this process is killed."""
+        if self.keeper is None or plan.slot is None:
+            return
+        while True:
+            await asyncio.sleep(DRAFT_EVERY_S)
+            usage = estimated(plan.request, builder)
+            turn = builder.build(
+                status="interrupted" if builder.text else "failed",
+                error="the kernel ended",
+                usage=usage,
+                cost_usd=price(plan, usage, None),
+            )
+            row = self._row(plan, turn)
+            draft = Draft(turn=turn, row=row, conversation=plan.conversation.id, slot=plan.slot.id)
+            await _waited(self.keeper.keep_draft(self.snapshot(plan.conversation), draft))
+
+    async def _keep(
         self,
         plan: Plan,
         builder: TurnBuilder,
@@ -245,45 +268,42 @@ class Session(Shelf):
         was_sent: bool,
     ) -> Outcome:
         usage = builder.usage
-        if usage is None and was_sent and _may_be_billed(builder, error):
-            usage = _estimate(plan.request, builder)
+        if usage is None and was_sent and may_be_billed(builder, error):
+            usage = estimated(plan.request, builder)
         model = builder.completed.model if builder.completed else None
         turn = builder.build(
             status=status,
             error=error.message if error else None,
             request_id=getattr(error, "request_id", None),
             usage=usage,
-            cost_usd=self._price(plan, usage or Usage(), model),
+            cost_usd=price(plan, usage or Usage(), model),
         )
         if isinstance(error, BackendError):
             turn = replace(turn, retries=max(turn.retries, error.retries))
+        row = self._row(plan, turn)
         with self.lock:
             if plan.slot is not None:
                 plan.conversation.add_version(plan.slot, turn)
                 if turn.status != "failed":
                     self.note_told(plan.conversation, plan.gone)
             self.last = turn
-            self.ledger.add(
-                row_from_turn(
-                    turn,
-                    session=self.id,
-                    notebook=self.notebook,
-                    conversation=plan.conversation.name,
-                    kind="chat" if plan.ask.is_kept else "aside",
-                    round=1,
-                    api="chat",
-                    organization=plan.info.organization,
-                )
-            )
+            self.ledger.add(row)
+            snapshot = self.snapshot(plan.conversation) if plan.slot is not None else None
+        if self.keeper is not None:
+            await _waited(self.keeper.keep(snapshot, row, ended=turn.id))
         return Outcome(turn=turn, error=error)
 
-    def _price(self, plan: Plan, usage: Usage, model: str | None) -> float | None:
-        if plan.info.is_local or not usage.total_tokens:
-            return 0.0
-        known = cost_usd(usage, model or plan.request.model, provider=plan.info.provider, at=plan.base.at)
-        if known is None and model and model != plan.request.model:
-            return cost_usd(usage, plan.request.model, provider=plan.info.provider, at=plan.base.at)
-        return known
+    def _row(self, plan: Plan, turn: Turn) -> LedgerRow:
+        return row_from_turn(
+            turn,
+            session=self.id,
+            notebook=self.notebook,
+            conversation=plan.conversation.name,
+            kind="chat" if plan.ask.is_kept else "aside",
+            round=1,
+            api="chat",
+            organization=plan.info.organization,
+        )
 
 
 def _uncancel() -> None:
@@ -293,14 +313,8 @@ def _uncancel() -> None:
         task.uncancel()
 
 
-def _may_be_billed(builder: TurnBuilder, error: LLMMagicError | None) -> bool:
-    """An answer that was stopped, or broke off, has cost something; one that was refused has not."""
-    if error is None or builder.is_opened:
-        return True
-    return isinstance(error, BackendError) and error.is_billable
-
-
-def _estimate(request: Request, builder: TurnBuilder) -> Usage:
-    sent = count_messages(request.messages, request.model).tokens
-    answered = count_text(builder.output_text, request.model).tokens
-    return Usage(input_tokens=sent, output_tokens=answered, total_tokens=sent + answered, is_estimate=True)
+async def _waited(writing: Future[None]) -> None:
+    """Until it is written, or the disk is too slow to wait for; the keeper tells of its errors itself."""
+    done, _ = await asyncio.wait((asyncio.wrap_future(writing),), timeout=PATIENCE_S)
+    for future in done:
+        future.exception()

@@ -99,12 +99,19 @@ class Asker:
         try:
             outcome = watch(start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer))
         finally:
+            if not showing.is_quiet:
+                self.tell()
             # An interrupt leaves by an exception, and the partial answer is wanted all the same.
             if runs and runs[0].is_finished:
                 reply = Reply(turn=runs[0].outcome().turn, form=showing.form, has_footer=has_footer)
                 self.shell.user_ns.update({"_reply": reply} | ({into: reply} if into else {}))
         checked(outcome)
         return reply
+
+    def tell(self) -> None:
+        """Print what the user is to be told once: where things are kept, and what there is of before."""
+        for line in self.session.lines():
+            print(rendering.plain_text(line))
 
     def display(self, bundle: dict[str, str]) -> None:
         """Show something that is whole."""

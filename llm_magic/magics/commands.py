@@ -60,8 +60,12 @@ class Commands:
         }
 
     def run(self, command: Command) -> Any:
-        """Do a command; what it returns is what the magic returns."""
-        return self._table[command.name](command)
+        """Do a command; what it returns is what the magic returns. What it changed is written down."""
+        try:
+            return self._table[command.name](command)
+        finally:
+            self._session.keep_all()
+            self._asker.tell()
 
     def _show(self, command: Command) -> None:
         if command.number is None:

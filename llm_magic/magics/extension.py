@@ -45,8 +45,9 @@ class Extension:
         from .. import api
 
         session = api.session()
-        session.notebook = frontend.detect(self._shell, secret=session.secret).notebook
         session.config.traits = self._settings
+        here = frontend.detect(self._shell, secret=session.secret)
+        session.note_notebook(here.notebook, here.notebook_path)
         self._cells.tell(session)
         return session
 

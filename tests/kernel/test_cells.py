@@ -353,15 +353,14 @@ def test_cells_deleted_before_the_first_magic_are_known(start_kernel: StartKerne
     """Who deletes cells right after a restart finds their turns marked when the conversation comes back."""
     kernel = start_kernel(environ=chat.kernel.environ)
     notebook = Notebook(front_end=Recorded.of("jupyterlab"), kernel=kernel, path="mine")
-    secret = "from llm_magic import api\napi.session().secret = b'of the store'"
-    kernel.run(f"%load_ext llm_magic\n{secret}").checked()
+    kernel.run("%load_ext llm_magic").checked()
     for cell in ("a", "b", "c"):
         notebook.ask(cell, cell)
     kernel.run("%chat save chat.json").checked()
     kernel.restart()
 
     notebook.run("load", "%load_ext llm_magic").checked()
-    notebook.run("load", secret, deleted=("a", "b")).checked()
+    notebook.run("load", "1 + 1", deleted=("a", "b")).checked()
     notebook.run("b", "1 + 1").checked()
     notebook.run("load", "%chat load chat.json").checked()
 
@@ -372,7 +371,7 @@ def test_cell_of_a_former_session_is_found_by_its_source(start_kernel: StartKern
     """A new window of VS Code numbers cells anew: the same code in the same notebook is the same cell."""
     kernel = start_kernel(environ=chat.kernel.environ)
     notebook = Notebook(front_end=Recorded.of("vscode"), kernel=kernel, path="mine")
-    begin = "%load_ext llm_magic\nfrom llm_magic import api\napi.session().secret = b'of the store'"
+    begin = "%load_ext llm_magic\nfrom llm_magic import api"
     kernel.run(begin).checked()
     notebook.ask("1", "one")
     notebook.ask("2", "two")
