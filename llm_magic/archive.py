@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .config import Config
@@ -53,6 +54,7 @@ class Archive(Shelf):
         self.keeper = Keeper(self.id, lambda: str(self.config.get("store"))) if is_kept else None
         self._secret = secrets.token_bytes(32)
         self._is_past_told = False
+        self._used = self.current
         self._resumed: set[str] = set()
 
     @property
@@ -76,8 +78,10 @@ class Archive(Shelf):
             return
         with self.lock:
             snapshots = [self.snapshot(c) for c in self.conversations if any(slot.versions for slot in c.slots)]
-        for snapshot in snapshots:
-            self.keeper.keep(snapshot)
+            # The one in use is the last changed: what comes back after a restart.
+            is_new, self._used = self._used is not self.current, self.current
+        for snapshot in sorted(snapshots, key=lambda one: one.conversation is self.current):
+            self.keeper.keep(replace(snapshot, is_touched=is_new and snapshot.conversation is self.current))
 
     def lines(self) -> list[str]:
         """What the user is to be told once: where things are kept, what could not be, what there is of before."""

@@ -45,12 +45,14 @@ class Snapshot:
         head: Its head.
         slots: Its row.
         is_listed: It is one of the session's own, not of a variable.
+        is_touched: It counts as changed, though nothing of it has.
     """
 
     conversation: Conversation
     head: Mapping[str, Any]
     slots: tuple[Slot, ...]
     is_listed: bool = True
+    is_touched: bool = False
 
 
 def snapshot_of(conversation: Conversation, *, is_listed: bool) -> Snapshot:
@@ -305,11 +307,14 @@ class Keeper:
         written = self._written.get(conversation_id, _Written())
         head = {**snapshot.head, "id": conversation_id}
         change, next_position = _difference(written, snapshot.slots)
+        has_head = head != written.head or snapshot.is_touched
+        if not (has_head or writing.rows or writing.ended or any(change.values())):
+            return
         store.write(
             replace(
                 writing,
                 conversation=conversation_id,
-                head=head if head != written.head else None,
+                head=head if has_head else None,
                 is_listed=snapshot.is_listed,
                 **change,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .cells import Cells
 from .errors import ConfigurationError, did_you_mean
 from .slots import Conversation
+from .turns import new_id
 
 if TYPE_CHECKING:
     from .slots import Cell, CellKey
@@ -101,7 +102,11 @@ class Shelf(Cells):
         raise ConfigurationError(f"There is no conversation {name!r}.", hint=hint)
 
     def adopt(self, conversation: Conversation) -> None:
-        """Take a conversation that was made elsewhere into the session, as the current one; a taken name is changed."""
+        """Take a conversation that was made elsewhere into the session, as a new one, and the current one.
+
+        A taken name is changed, and so is the id: a file can be loaded where the conversation it was saved from is,
+        and twice.
+        """
         with self.lock:
             taken = {c.name for c in self.conversations}
             wanted = conversation.name or "loaded"
@@ -110,6 +115,7 @@ class Shelf(Cells):
                 for number in range(1, len(taken) + 2)
                 if (name := wanted if number == 1 else f"{wanted}-{number}") not in taken
             )
+            conversation.id = new_id()
             self.conversations.append(conversation)
             self.current = conversation
 
