@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .config import Config
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .ledger import LedgerRow
     from .store import Kept
 
+_ELSEWHERE = 2
 Scope: TypeAlias = Literal["session", "notebook", "all"]
 
 
@@ -118,7 +120,7 @@ class Archive(Shelf):
             for kept in keeper.call(lambda store: store.conversations())
             if kept.id not in here and kept.owner != self.id and kept.is_listed and kept.n_turns
         ]
-        return tuple(sorted(found, key=lambda kept: not self._is_of_notebook(kept)))
+        return tuple(sorted(found, key=self._distance))
 
     def resume(self, name: str | None = None) -> Conversation:
         """Take up a conversation of a former session: it is the current one then, and this session's.
@@ -179,7 +181,7 @@ class Archive(Shelf):
     def _chosen(self, name: str | None) -> Kept | None:
         """The kept conversation that is meant; None where it has been taken up before."""
         candidates = self.kept()
-        ours = [kept for kept in candidates if self._is_of_notebook(kept)]
+        ours = [kept for kept in candidates if self._distance(kept) < _ELSEWHERE]
         for kept in ours if name is None else candidates:
             if name in (None, kept.name):
                 return kept
@@ -199,18 +201,32 @@ class Archive(Shelf):
 
     def _past_line(self) -> list[str]:
         try:
-            ours = [kept for kept in self.kept() if self._is_of_notebook(kept)]
+            ours = [kept for kept in self.kept() if self._distance(kept) < _ELSEWHERE]
         except StoreError:
             # The keeper has its own line about it.
             return []
         if not ours:
             return []
-        count = ours[0].n_turns
-        turns = "1 turn of this notebook is" if count == 1 else f"{count} turns of this notebook are"
+        count, notebook = ours[0].n_turns, "this notebook"
+        if self._distance(ours[0]):
+            notebook = f"{notebook_name(ours[0].notebook)}, which is not there any more,"
+        turns = f"1 turn of {notebook} is" if count == 1 else f"{count} turns of {notebook} are"
         return [f"{turns} kept: %chat resume"]
 
-    def _is_of_notebook(self, kept: Kept) -> bool:
-        return self.keeper is not None and kept.notebook is not None and kept.notebook == self.keeper.notebook
+    def _distance(self, kept: Kept) -> int:
+        """How far away a conversation's notebook is: 0 this one, 1 perhaps this one under a former name, 2 another.
+
+        A notebook that is not there any more, in the folder of one that is, was most likely renamed: the front
+        ends tell nobody.
+        """
+        here, there = self.keeper.notebook if self.keeper else None, kept.notebook
+        if here is None or there is None:
+            return _ELSEWHERE
+        if here == there:
+            return 0
+        one, other = Path(here), Path(there)
+        is_renamed = other.is_absolute() and one.parent == other.parent and one.exists() and not other.exists()
+        return 1 if is_renamed else _ELSEWHERE
 
     def _make_room(self, name: str) -> None:
         for conversation in self._live():
