@@ -8,14 +8,16 @@ from __future__ import annotations
 import atexit
 import functools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, get_args
 
 from . import export
 from . import slots as base
+from .archive import Scope
 from .asks import Ask
 from .config import SETTINGS, checked_parameter
 from .content import Message
 from .errors import ConfigurationError
+from .ledger import frame_of
 from .reply import Reply
 from .run import Run, checked
 from .session import Session
@@ -226,9 +228,24 @@ def ask(*parts: Askable, **options: Any) -> Reply:
     return conversation().ask(*parts, **options)
 
 
-def usage() -> pd.DataFrame:
-    """Every request of this session: one row each, columns and dtypes fixed, see ``ledger.Ledger.to_frame``."""
-    return session().ledger.to_frame()
+def usage(scope: Scope = "notebook") -> pd.DataFrame:
+    """Every request: one row each, columns and dtypes fixed, see ``ledger.frame_of``.
+
+    Args:
+        scope: Of this ``session``, of this ``notebook`` across restarts, or ``all`` that the store has.
+
+    Raises:
+        ConfigurationError: There is no such scope.
+        StoreError: The store cannot be read.
+    """
+    return usage_frame(session(), scope)
+
+
+def usage_frame(owner: Session, scope: Scope) -> pd.DataFrame:
+    """As :func:`usage`, of any session."""
+    if scope not in get_args(Scope):
+        raise ConfigurationError(f"There is no scope {scope!r}.", hint="one of " + ", ".join(get_args(Scope)))
+    return frame_of(owner.usage_rows(scope))
 
 
 def models(contains: str = "") -> pd.DataFrame:

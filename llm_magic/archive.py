@@ -171,12 +171,12 @@ class Archive(Shelf):
         if here is not None:
             if self.keeper is not None and self.keeper.is_on:
                 self.keeper.forget(here)
-            return f"{here.name!r}, {len(here.slots)} turns"
+            return f"{here.name!r}, {_turns(len(here.slots))}"
         found = self._chosen(name)
         assert found is not None
         forgotten = found.id
         self._needed().call(lambda store: store.forget(forgotten))
-        return f"{found.name!r}, {found.n_turns} turns"
+        return f"{found.name!r}, {_turns(found.n_turns)}"
 
     def _chosen(self, name: str | None) -> Kept | None:
         """The kept conversation that is meant; None where it has been taken up before."""
@@ -210,8 +210,7 @@ class Archive(Shelf):
         count, notebook = ours[0].n_turns, "this notebook"
         if self._distance(ours[0]):
             notebook = f"{notebook_name(ours[0].notebook)}, which is not there any more,"
-        turns = f"1 turn of {notebook} is" if count == 1 else f"{count} turns of {notebook} are"
-        return [f"{turns} kept: %chat resume"]
+        return [f"{_turns(count)} of {notebook} {'is' if count == 1 else 'are'} kept: %chat resume"]
 
     def _distance(self, kept: Kept) -> int:
         """How far away a conversation's notebook is: 0 this one, 1 perhaps this one under a former name, 2 another.
@@ -249,3 +248,7 @@ class Archive(Shelf):
 def notebook_name(path: str | None) -> str:
     """A notebook's path for people: its file alone."""
     return path.replace("\\", "/").rpartition("/")[2] if path else "a session without a notebook"
+
+
+def _turns(number: int) -> str:
+    return "1 turn" if number == 1 else f"{number} turns"

@@ -207,10 +207,10 @@ GROUPS: tuple[CommandGroup, ...] = (
             ),
             CommandRow(
                 name="usage",
-                metavar="[session]",
-                choices=("session",),
+                metavar="[session|notebook|all]",
+                choices=("session", "notebook", "all"),
                 gives="DataFrame",
-                help="every request: model, tokens, cost, times",
+                help="every request of this notebook, across restarts: model, tokens, cost, times",
             ),
             CommandRow(
                 name="frame", gives="DataFrame", help="the conversation, a row for each message of every version"
@@ -218,9 +218,21 @@ GROUPS: tuple[CommandGroup, ...] = (
         ),
     ),
     CommandGroup(
-        name="files",
-        help="to a file and back: all of it, or what is sent",
+        name="keeping",
+        help="bring back what a former session asked, really delete it; to a file and back",
         rows=(
+            CommandRow(
+                name="resume",
+                metavar="[NAME]",
+                completes="kept",
+                help="go on with a conversation of a former session (default: this notebook's last)",
+            ),
+            CommandRow(
+                name="forget",
+                metavar="[NAME]",
+                completes="conversations",
+                help="delete a conversation for good (default: the current one), from the store's file too",
+            ),
             CommandRow(
                 name="save",
                 metavar="FILE",

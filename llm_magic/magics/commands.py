@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import api, rendering, saving
 from ..config import public, shown
@@ -11,7 +11,7 @@ from ..config import setting as setting_row
 from ..errors import ConfigurationError
 from . import overview
 from .help import help_text
-from .listing import conversations_frame
+from .listing import changed_at, conversations_frame
 from .refresh import plan_refresh, refresh
 from .revising import REVISIONS, revise
 from .wording import count
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..archive import Scope
     from ..session import Session
     from .asking import Asker
     from .command_lines import Command
@@ -50,6 +51,8 @@ class Commands:
             "models": self._models,
             "tokens": self._tokens,
             "usage": self._usage,
+            "resume": self._resume,
+            "forget": self._forget,
             "frame": self._frame,
             "config": self._config,
             "save": self._save,
@@ -126,8 +129,17 @@ class Commands:
     def _tokens(self, command: Command) -> pd.DataFrame:
         return overview.tokens_frame(self._session, command.argument)
 
-    def _usage(self, _command: Command) -> pd.DataFrame:
-        return self._session.ledger.to_frame()
+    def _usage(self, command: Command) -> pd.DataFrame:
+        # The parser lets nothing else through.
+        return api.usage_frame(self._session, cast("Scope", command.argument or "notebook"))
+
+    def _resume(self, command: Command) -> None:
+        resumed = self._session.resume(command.argument)
+        when = changed_at(resumed).astimezone().strftime("%Y-%m-%d %H:%M")
+        self._say(f"conversation {resumed.name!r}: {count(len(resumed.slots), 'turn')}, last changed {when}")
+
+    def _forget(self, command: Command) -> None:
+        self._say(f"forgotten: {self._session.forget(command.argument)}")
 
     def _frame(self, _command: Command) -> pd.DataFrame:
         from .. import export

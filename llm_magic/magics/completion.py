@@ -46,12 +46,14 @@ class Sources:
     Attributes:
         models: Names of models that are known.
         conversations: Names of conversations.
+        kept: Names of conversations of former sessions.
         versions: How many versions each turn of the current conversation has, in order.
         namespace: Names and values for ``{{ }}``.
     """
 
     models: Callable[[], Iterable[str]]
     conversations: Callable[[], Iterable[str]]
+    kept: Callable[[], Iterable[str]]
     versions: Callable[[], Sequence[int]]
     namespace: Callable[[], Mapping[str, Any]]
 
@@ -112,6 +114,7 @@ class Offers:
             "": lambda typed: Offer(typed=typed, texts=()),
             "models": lambda typed: _words(typed, sources.models()),
             "conversations": lambda typed: _words(typed, sources.conversations()),
+            "kept": lambda typed: _words(typed, sources.kept()),
             "files": _files,
             "values": self._values,
             "names": lambda typed: _beginning(typed, _public(sources.namespace()), "instance"),

@@ -65,6 +65,7 @@ class Extension:
             completion.Sources(
                 models=self._known_models,
                 conversations=lambda: [c.name for c in self.session.conversations],
+                kept=self._kept,
                 versions=lambda: [len(slot.versions) for slot in self.session.current.slots],
                 namespace=lambda: {**helpers(shell), **shell.user_ns},
             ),
@@ -84,6 +85,15 @@ class Extension:
         completion.uninstall(shell)
         if "session" in vars(self):
             self.session.close()
+
+    def _kept(self) -> list[str]:
+        from ..errors import StoreError
+
+        try:
+            return list(dict.fromkeys(kept.name for kept in self.session.kept()))
+        except StoreError:
+            # Tab is no place to tell of it: the next ask does.
+            return []
 
     def _known_models(self) -> list[str]:
         from .. import catalog

@@ -32,7 +32,8 @@ def bundle(session: Session) -> dict[str, str]:
     forked = f" (forked from {parent!r})" if parent else ""
     head = f"Conversation {conversation.name!r}{forked} · {count(len(rows), 'turn')} · {_model(session)}"
     total = session.ledger.total()
-    foot = f"This session: {total}" if total.n_requests else "Nothing asked yet: %%chat asks."
+    nothing = "This session has asked nothing yet." if rows else "Nothing asked yet: %%chat asks."
+    foot = f"This session: {total}" if total.n_requests else nothing
     return {"text/plain": _plain(head, rows, foot), "text/html": _html(head, rows, foot)}
 
 

@@ -21,6 +21,7 @@ Completes: TypeAlias = Literal[
     "",
     "models",
     "conversations",
+    "kept",
     "files",
     "values",
     "names",

@@ -44,14 +44,8 @@ class Store:
     def __init__(self, where: str) -> None:
         self.where = where
         self._database = Database(where)
-        try:
-            with self._database.reading() as connection:
-                found = run(connection, "SELECT value FROM meta WHERE name = 'secret'").fetchall()
-            with self._sense():
-                ((secret,),) = found
-        except StoreError:
-            self.close()
-            raise
+        with self._database.reading() as connection:
+            ((secret,),) = run(connection, "SELECT value FROM meta WHERE name = 'secret'").fetchall()
         self.secret: bytes = secret
 
     def close(self) -> None:
@@ -87,7 +81,7 @@ class Store:
         Returns:
             False where another process has done so, or its own goes on with it after all.
         """
-        with self._database.writing() as connection, self._sense():
+        with self._database.writing() as connection:
             return writing.recover(connection, draft)
 
     def take(self, conversation: str, session: str) -> None:
@@ -160,13 +154,15 @@ class Store:
     def orphans(self) -> tuple[Draft, ...]:
         """Answers that were under way in processes that have ended, or have left them alone for 30 s."""
         with self._database.reading() as connection:
-            rows, blobs = reading.drafts(connection)
+            rows, blobs = reading.drafts_of_gone(connection)
         with self._sense():
-            return tuple(reading.draft(row, blobs) for row in rows if reading.is_gone(row))
+            return tuple(reading.draft(row, blobs) for row in rows)
 
     @contextlib.contextmanager
     def _sense(self) -> Iterator[None]:
         try:
             yield
-        except (StoreError, *_NONSENSE) as exc:
+        except StoreError as exc:
+            raise damaged(self.where) from exc
+        except _NONSENSE as exc:
             raise damaged(self.where) from exc

@@ -24,6 +24,7 @@ def llm(line, cell=None): ...
 completion.install(get_ipython(), completion.Sources(
     models=lambda: ["gpt-5.4-mini", "smollm2"],
     conversations=lambda: ["main", "my talk"],
+    kept=lambda: ["old", "old talk"],
     versions=lambda: [1, 2],
     namespace=lambda: get_ipython().user_ns,
 ))

@@ -70,6 +70,10 @@ def test_conversation_notebook_shows_what_it_says(tmp_path: Path, fake_server: F
     assert "(forked from 'weekend') · 6 turns" in shown["fork-shown"]
     assert shown["save"].endswith("True")
     assert " 10  Count from one" in shown["totals"]
+    assert "conversation 'weekend': 10 turns, last changed " in shown["restart"]
+    assert " 10  Count from one" in shown["restart"]
+    forgotten = ["forgotten: 'weekend', 10 turns", "forgotten: 'rain', 6 turns", "forgotten: 'weekend-2', 10 turns"]
+    assert shown["forget"].splitlines() == forgotten
     assert list((tmp_path / "work").iterdir()) == []
     asked = len(fake_server.requests)
 

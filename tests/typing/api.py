@@ -51,7 +51,7 @@ def module() -> None:
     """Module level."""
     current: Conversation = llm_magic.conversation()
     reply: Reply = llm_magic.ask("a")
-    table: pd.DataFrame = llm_magic.usage()
+    table: pd.DataFrame = llm_magic.usage(scope="all")
     offered: pd.DataFrame = llm_magic.models("gpt")
     llm_magic.register_content(dict, lambda value: str(value))
     llm_magic.register_backend("mine", ScriptedBackend)

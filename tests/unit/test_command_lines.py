@@ -53,6 +53,10 @@ def refused_command(line: str) -> str:
         ("save 'my talk.md'", Command(name="save", argument="my talk.md")),
         ("local download", Command(name="local", argument="download")),
         ("usage session", Command(name="usage", argument="session")),
+        ("usage all", Command(name="usage", argument="all")),
+        ("resume", Command(name="resume")),
+        ("resume 'my talk'", Command(name="resume", argument="my talk")),
+        ("forget side", Command(name="forget", argument="side")),
         ("help retry", Command(name="help", argument="retry")),
     ],
 )
@@ -101,7 +105,8 @@ def test_command_number_is_an_integer() -> None:
         ("use ''", "NAME is empty"),
         ("use 'x", "A quote (') is not closed"),
         ("local start", "'start' does not fit %chat local.  Hint: %chat local [download|stop]"),
-        ("usage all", "'all' does not fit %chat usage"),
+        ("usage ever", "'ever' does not fit %chat usage.  Hint: %chat usage [session|notebook|all]"),
+        ("resume my talk", "%chat resume takes one NAME"),
     ],
 )
 def test_command_refusal_says_what_to_type(line: str, said: str) -> None:

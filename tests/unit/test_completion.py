@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _SOURCES = Sources(
     models=lambda: ["gpt-5.4", "gpt-5.4-mini", "smollm2"],
     conversations=lambda: ["main", "my talk"],
+    kept=lambda: ["old", "old talk"],
     versions=lambda: [1, 3, 2],
     namespace=lambda: {"df": 1, "dog": 2, "_hidden": 3},
 )
@@ -83,7 +84,7 @@ def test_only_options_that_fit_are_offered() -> None:
         ("%llm -s Be", []),
         ("%llm --max-tokens 5", []),
         ("%chat ", [row.name for row in COMMANDS if row.name]),
-        ("%chat re", ["redo", "retry", "refresh"]),
+        ("%chat re", ["redo", "retry", "refresh", "resume"]),
         ("%chat retry ", ["1", "2", "3"]),
         ("%chat hide 2", ["2"]),
         ("%chat hide 2.", []),
@@ -103,6 +104,9 @@ def test_only_options_that_fit_are_offered() -> None:
         ("x = %chat us", ["use", "usage"]),
         ("%chat use m", ["main", "'my talk'"]),
         ("%chat use main ", []),
+        ("%chat resume o", ["old", "'old talk'"]),
+        ("%chat forget m", ["main", "'my talk'"]),
+        ("%chat usage ", ["session", "notebook", "all"]),
         ("%chat model gpt-5.4-", ["gpt-5.4-mini"]),
         ("%chat local ", ["download", "stop"]),
         ("%chat config max_t", ["max_tokens="]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -120,6 +121,18 @@ def test_fork_copies_no_place_of_an_ask_under_way() -> None:
     shelf.current.reserve(None)
 
     assert len(shelf.fork("side").slots) == 1
+
+
+def test_loaded_copy_is_a_conversation_of_its_own() -> None:
+    """What is loaded beside its original has another name and another id: neither is kept in place of the other."""
+    shelf = talk("a")
+    original = shelf.current
+    copy = replace(original)
+
+    shelf.adopt(copy)
+
+    assert (copy.name, copy.slots) == ("main-2", original.slots)
+    assert copy.id != original.id
 
 
 def test_conversation_from_elsewhere_has_no_parent_here() -> None:
