@@ -8,6 +8,7 @@ raises for want of a tokenizer, and nothing is loaded before the first count.
 
 from __future__ import annotations
 
+import collections
 import functools
 import hashlib
 import importlib.util
@@ -100,8 +101,10 @@ def count_messages(messages: Iterable[Message], model: str) -> Count:
         messages: As they would be sent.
         model: Its name, as for :func:`count_text`.
     """
-    tokens, is_estimate = _REPLY_PRIMING, not is_openai(model)
-    for message in messages:
+    sent = tuple(messages)
+    known = _longest_known(sent, model)
+    tokens, is_estimate = known.tokens, known.is_estimate
+    for message in sent[len(known.messages) :]:
         tokens += _PER_MESSAGE
         texts: list[str] = [message.role]
         if message.name:
@@ -120,7 +123,32 @@ def count_messages(messages: Iterable[Message], model: str) -> Count:
             counted = count_text(text, model)
             tokens += counted.tokens
             is_estimate |= counted.is_estimate
-    return Count(tokens=tokens, is_estimate=is_estimate, method=_encoding(_encoding_name(model))[1])
+    _KNOWN.append(_Known(messages=sent, model=model, tokens=tokens, is_estimate=is_estimate))
+    return Count(tokens=tokens + _REPLY_PRIMING, is_estimate=is_estimate, method=_encoding(_encoding_name(model))[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """Messages that have been counted."""
+
+    messages: tuple[Message, ...]
+    model: str
+    tokens: int
+    is_estimate: bool
+
+
+# An ask sends what the one before it sent, and a bit more: only that is counted.
+_KNOWN: collections.deque[_Known] = collections.deque(maxlen=4)
+
+
+def _longest_known(messages: tuple[Message, ...], model: str) -> _Known:
+    longest = _Known(messages=(), model=model, tokens=0, is_estimate=not is_openai(model))
+    for known in tuple(_KNOWN):
+        size = len(known.messages)
+        # The same objects are equal without being looked into.
+        if known.model == model and size > len(longest.messages) and messages[:size] == known.messages:
+            longest = known
+    return longest
 
 
 def part_tokens(part: Part) -> int:

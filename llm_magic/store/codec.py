@@ -202,12 +202,12 @@ def decode_row(values: Sequence[Any]) -> LedgerRow:
 
 def draft_row_text(row: LedgerRow) -> str:
     """A row of the ledger that is not one yet, as JSON."""
-    return json_text(encode_row(row))
+    return json_text(dict(zip(ROW_COLUMNS, encode_row(row), strict=True)))
 
 
 def decode_draft_row(source: str) -> LedgerRow:
-    """The inverse of :func:`draft_row_text`."""
-    return decode_row(json.loads(source))
+    """The inverse of :func:`draft_row_text`; a column that came later is unknown."""
+    return decode_row(tuple(map(json.loads(source).get, ROW_COLUMNS)))
 
 
 def iso(at: datetime) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from . import schema
-from .troubles import in_our_words
+from .troubles import NonsenseError, damaged, in_our_words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -138,6 +138,18 @@ def run(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...] 
         return connection.execute(statement, tuple(map(_storable, values)))
 
 
+def the_number(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> int:
+    """The number of a row that is certainly there.
+
+    Raises:
+        NonsenseError: It is not.
+    """
+    found = run(connection, statement, values).fetchone()
+    if found is None or not isinstance(found[0], int):
+        raise NonsenseError
+    return found[0]
+
+
 def fits(value: Any) -> bool:
     """A value comes back from a column as it is."""
     try:
@@ -222,6 +234,8 @@ def _check(connection: sqlite3.Connection, where: str) -> None:
     is_empty = not _first(connection.execute("SELECT count(*) FROM sqlite_master"))
     if application != schema.APPLICATION_ID and (application or version or not is_empty):
         raise StoreError(f"{where} is a database of something else.", hint=_ELSEWHERE)
+    if version < 0:
+        raise damaged(where)
     if version > len(schema.STEPS):
         known = len(schema.STEPS)
         raise StoreError(

@@ -132,16 +132,20 @@ def ledger(connection: sqlite3.Connection, session: str | None, notebook: str | 
     return list({tuple(row[place] for place in _REQUEST): row for row in rows}.values())
 
 
-def drafts_of_gone(connection: sqlite3.Connection) -> tuple[list[Any], dict[str, bytes]]:
-    """Rows for :func:`draft` of processes that have ended, and their bytes by hash."""
-    rows = run(connection, _DRAFTS).fetchall()
-    gone = [row[0:1] + row[5:] for row in rows if Process(host=row[1], pid=row[2], started=row[3]).is_gone(row[4])]
-    return gone, dict(run(connection, _DRAFT_BLOBS).fetchall()) if gone else {}
+def drafts(connection: sqlite3.Connection) -> tuple[list[Any], dict[str, bytes]]:
+    """Rows for :func:`draft`, and their bytes by hash."""
+    return run(connection, _DRAFTS).fetchall(), dict(run(connection, _DRAFT_BLOBS).fetchall())
+
+
+def is_gone(row: Sequence[Any]) -> bool:
+    """Nobody goes on with this draft."""
+    _, host, pid, started, touched_at, *_ = row
+    return Process(host=host, pid=pid, started=started).is_gone(touched_at)
 
 
 def draft(row: Sequence[Any], blobs: dict[str, bytes]) -> Draft:
     """An answer that was under way."""
-    ledger_row, conversation_id, slot_id, *turn = row
+    ledger_row, _, _, _, _, conversation_id, slot_id, *turn = row
     return Draft(
         turn=Decoder(blobs).turn(turn),
         row=decode_draft_row(ledger_row),

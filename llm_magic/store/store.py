@@ -44,8 +44,14 @@ class Store:
     def __init__(self, where: str) -> None:
         self.where = where
         self._database = Database(where)
-        with self._database.reading() as connection:
-            ((secret,),) = run(connection, "SELECT value FROM meta WHERE name = 'secret'").fetchall()
+        try:
+            with self._database.reading() as connection:
+                found = run(connection, "SELECT value FROM meta WHERE name = 'secret'").fetchall()
+            with self._sense():
+                ((secret,),) = found
+        except StoreError:
+            self.close()
+            raise
         self.secret: bytes = secret
 
     def close(self) -> None:
@@ -81,7 +87,7 @@ class Store:
         Returns:
             False where another process has done so, or its own goes on with it after all.
         """
-        with self._database.writing() as connection:
+        with self._database.writing() as connection, self._sense():
             return writing.recover(connection, draft)
 
     def take(self, conversation: str, session: str) -> None:
@@ -154,15 +160,13 @@ class Store:
     def orphans(self) -> tuple[Draft, ...]:
         """Answers that were under way in processes that have ended, or have left them alone for 30 s."""
         with self._database.reading() as connection:
-            rows, blobs = reading.drafts_of_gone(connection)
+            rows, blobs = reading.drafts(connection)
         with self._sense():
-            return tuple(reading.draft(row, blobs) for row in rows)
+            return tuple(reading.draft(row, blobs) for row in rows if reading.is_gone(row))
 
     @contextlib.contextmanager
     def _sense(self) -> Iterator[None]:
         try:
             yield
-        except StoreError as exc:
-            raise damaged(self.where) from exc
-        except _NONSENSE as exc:
+        except (StoreError, *_NONSENSE) as exc:
             raise damaged(self.where) from exc

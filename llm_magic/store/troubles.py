@@ -22,6 +22,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
+class NonsenseError(Exception):
+    """What has just been written is not there: the file is damaged."""
+
+
 @contextlib.contextmanager
 def in_our_words(where: str) -> Iterator[None]:
     """Turn errors of SQLite and the system into ours.
@@ -41,6 +45,9 @@ def in_our_words(where: str) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         raise _from_sqlite(exc, where) from exc
+    except (NonsenseError, UnicodeDecodeError) as exc:
+        # A message of SQLite's may quote what is broken, and be no text itself.
+        raise damaged(where) from exc
     except OSError as exc:
         told = exc.strerror or str(exc)
         if exc.errno in _FULL:

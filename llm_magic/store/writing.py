@@ -21,7 +21,7 @@ from .codec import (
     iso,
     settings_text,
 )
-from .database import run
+from .database import run, the_number
 from .processes import Process, this_process
 from .values import ForgottenError, TakenError
 
@@ -165,14 +165,14 @@ def _write_head(connection: sqlite3.Connection, writing: Writing, conversation_i
         values = (str(head.get("name", "")), writing.is_listed, str(head.get("began_at", now)), now)
         source = _head_text(head, settings)
         run(connection, _HEAD, (conversation_id, writing.session, writing.notebook, *values, source))
-    (number,) = run(connection, "SELECT number FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+    number = the_number(connection, "SELECT number FROM conversations WHERE id = ?", (conversation_id,))
     # Where the notebook is follows it when it is renamed.
     run(
         connection,
         "UPDATE conversations SET changed_at = ?, notebook = coalesce(?, notebook) WHERE number = ?",
         (now, writing.notebook, number),
     )
-    return int(number)
+    return number
 
 
 def _head_text(head: Mapping[str, object], settings: Mapping[str, object]) -> str:
@@ -190,9 +190,9 @@ def _write_slot(connection: sqlite3.Connection, conversation: int, placed: Place
     key = (None, None) if slot.key is None else (slot.key.cell_id, slot.key.ordinal)
     marks = (slot.source, slot.current_id, slot.is_hidden)
     run(connection, _SLOT, (conversation, slot.id, placed.position, *key, *marks))
-    (number,) = run(
+    number = the_number(
         connection, "SELECT number FROM slots WHERE conversation = ? AND id = ?", (conversation, slot.id)
-    ).fetchone()
+    )
     for turn in slot.versions[placed.written :]:
         _write_version(connection, number, turn)
 
@@ -222,7 +222,7 @@ def _insert_turn(connection: sqlite3.Connection, turn: Turn, *, is_draft: bool =
     if not is_draft:
         found = run(connection, "SELECT number FROM turns WHERE id = ? AND digest = ?", (turn.id, encoded.digest))
         for (number,) in found.fetchall():
-            return int(number), encoded.size_bytes
+            return number, encoded.size_bytes
     made = run(connection, _TURN, (*encoded.values, None if is_draft else encoded.digest)).lastrowid
     assert made is not None
     for digest, data in encoded.blobs.items():
