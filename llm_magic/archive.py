@@ -57,7 +57,7 @@ class Archive(Shelf):
         self._secret = secrets.token_bytes(32)
         self._is_past_told = False
         self._used = self.current
-        self._resumed: set[str] = set()
+        self._resumed: dict[str | None, Conversation] = {}
 
     @property
     def secret(self) -> bytes:
@@ -135,11 +135,12 @@ class Archive(Shelf):
             StoreError: Nothing is stored, or the store cannot be read.
         """
         keeper = self._needed()
-        found = self._chosen(name)
-        if found is None:
-            return self.current
-
-        kept = found.id
+        with self.lock:
+            again = self._resumed.get(name)
+            if again is not None and any(c is again for c in self.conversations):
+                self.current = again
+                return again
+        kept = self._chosen(name).id
         keeper.call(lambda store: store.take(kept, self.id))
         resumed = keeper.call(lambda store: store.read(kept, cls=self._conversation_type))
         keeper.has_read(resumed)
@@ -147,7 +148,7 @@ class Archive(Shelf):
             self._make_room(resumed.name)
             self.conversations.append(resumed)
             self.current = resumed
-            self._resumed.add(resumed.id)
+            self._resumed |= {None: resumed, resumed.name: resumed} if name is None else {name: resumed}
         self._is_past_told = True
         return resumed
 
@@ -173,20 +174,17 @@ class Archive(Shelf):
                 self.keeper.forget(here)
             return f"{here.name!r}, {_turns(len(here.slots))}"
         found = self._chosen(name)
-        assert found is not None
         forgotten = found.id
         self._needed().call(lambda store: store.forget(forgotten))
         return f"{found.name!r}, {_turns(found.n_turns)}"
 
-    def _chosen(self, name: str | None) -> Kept | None:
-        """The kept conversation that is meant; None where it has been taken up before."""
+    def _chosen(self, name: str | None) -> Kept:
+        """The kept conversation that is meant."""
         candidates = self.kept()
         ours = [kept for kept in candidates if self._distance(kept) < _ELSEWHERE]
         for kept in ours if name is None else candidates:
             if name in (None, kept.name):
                 return kept
-        if any(c.id in self._resumed and name in (None, c.name) for c in self.conversations):
-            return None
         if name is not None:
             names = list(dict.fromkeys(kept.name for kept in candidates))
             known = f"kept are {', '.join(names[:5])}" if names else "nothing is kept of former sessions"
