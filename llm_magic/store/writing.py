@@ -58,6 +58,13 @@ _VERSION = """
 INSERT INTO versions (slot, number, turn_id, turn, size_bytes, cost_usd)
 VALUES (?1, 1 + (SELECT coalesce(max(number), 0) FROM versions WHERE slot = ?1), ?2, ?3, ?4, ?5)
 """
+_TURNS_OF = """
+SELECT v.turn FROM conversations AS c JOIN slots AS s ON s.conversation = c.number
+JOIN versions AS v ON v.slot = s.number WHERE c.id = ?1
+UNION
+SELECT d.turn FROM conversations AS c JOIN slots AS s ON s.conversation = c.number
+JOIN drafts AS d ON d.slot = s.number WHERE c.id = ?1
+"""
 _DRAFT = """
 INSERT INTO drafts (turn, turn_id, slot, host, pid, started, touched_at, row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (turn) DO UPDATE SET slot = excluded.slot, host = excluded.host, pid = excluded.pid,
@@ -139,13 +146,7 @@ def take(connection: sqlite3.Connection, conversation_id: str, session_id: str) 
 def forget(connection: sqlite3.Connection, conversation_id: str) -> None:
     """Delete a conversation, and what no other one shares; its ledger rows stay, which hold no text."""
     run(connection, "INSERT INTO forgotten VALUES (?) ON CONFLICT DO NOTHING", (conversation_id,))
-    turns = run(
-        connection,
-        "WITH mine AS (SELECT slots.number FROM conversations"
-        " JOIN slots ON slots.conversation = conversations.number WHERE conversations.id = ?)"
-        " SELECT turn FROM versions WHERE slot IN mine UNION SELECT turn FROM drafts WHERE slot IN mine",
-        (conversation_id,),
-    ).fetchall()
+    turns = run(connection, _TURNS_OF, (conversation_id,)).fetchall()
     run(connection, "DELETE FROM conversations WHERE id = ?", (conversation_id,))
     _drop_turns(connection, (number for (number,) in turns))
 

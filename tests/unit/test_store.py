@@ -276,6 +276,32 @@ def test_undone_slot_is_kept_and_not_read(store: Store) -> None:
     assert store.read(talk.id) == talk
 
 
+def test_slot_keeps_its_place_when_it_is_written_again(store: Store) -> None:
+    """Marks of a slot change without its place, whatever place the writer thinks it has."""
+    talk = Conversation(name="main")
+    for text in "abc":
+        asked(talk, some_turn(text))
+    write_whole(store, talk)
+    talk.hide(talk.slots[0])
+
+    store.write(replace(difference(talk), slots=(Placed(slot=talk.slots[0], position=9, written=1),)))
+
+    assert store.read(talk.id) == talk
+
+
+def test_move_leaves_unknown_slots_at_the_end(store: Store) -> None:
+    """Slots that the one who moves has not seen come after those it has, in their order."""
+    talk = Conversation(name="main")
+    for text in "abcd":
+        asked(talk, some_turn(text))
+    write_whole(store, talk)
+    a, b, c, d = talk.slots
+
+    store.write(Writing(session=ME, conversation=talk.id, positions=(d.id, c.id)))
+
+    assert store.read(talk.id).slots == (d, c, a, b)
+
+
 def test_renamed_notebook_is_followed(store: Store) -> None:
     """A conversation is listed under the path its notebook has now; not to know it forgets none."""
     talk = Conversation(name="main")
@@ -311,6 +337,7 @@ def test_forgotten_conversation_is_gone_from_the_bytes(store: Store, path: Path)
         again = CellKey(cell_id=f"{secret} cell {dice.randrange(50)}")
         picture = ImagePart(data=f"{secret} picture".encode() + dice.randbytes(dice.randrange(3000)))
         turn = some_turn(f"{secret} answer " * dice.randrange(1, 200), system=talk.system, reasoning=f"{secret} reason")
+        turn = replace(turn, id=f"{dice.randrange(2**48):012x} {secret}")
         slot = talk.reserve(again)
         store.write(difference(talk, before))
         store.write_draft(Draft(turn=turn, row=row_of(turn, conversation="-"), conversation=talk.id, slot=slot.id))
@@ -326,6 +353,25 @@ def test_forgotten_conversation_is_gone_from_the_bytes(store: Store, path: Path)
     assert store.read(talks[1].id) == answered(talks[1])
     with pytest.raises(ForgottenError):
         store.read(talks[0].id)
+
+
+def test_forgetting_leaves_no_copies_in_gaps_of_the_file(store: Store, path: Path) -> None:
+    """SQLite moves rows between pages and leaves copies behind: these go too, one forgotten after the other."""
+    dice = random.Random(1)
+    talks = [Conversation(name=f"{name} {number}") for number in range(8) for name in ("public", "SECRET")]
+    for talk in talks:
+        for number in range(12):
+            word = talk.name.split()[0]
+            turn = some_turn(f"{word} answer " * dice.randrange(1, 60))
+            turn = replace(turn, id=f"{dice.randrange(2**48):012x} {word}")
+            asked(talk, turn, CellKey(cell_id=f"{word} {number}"))
+        store.write(difference(talk))
+
+    for talk in talks[1::2]:
+        store.forget(talk.id)
+
+    assert b"SECRET" not in path.read_bytes()
+    assert [store.read(talk.id) for talk in talks[::2]] == talks[::2]
 
 
 def test_forgetting_leaves_what_a_fork_shares(store: Store, path: Path) -> None:

@@ -344,3 +344,27 @@ def test_damaged_text_is_named(path: Path) -> None:
     store.close()
 
     assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE turns SET prompt = NULL, messages = '[{'",
+        "UPDATE turns SET at = 'yesterday'",
+        "UPDATE turns SET system = 'nowhere'",
+        "UPDATE turns SET more = '{\"what\": 1}'",
+        "UPDATE conversations SET head = '[]'",
+    ],
+)
+def test_nonsense_in_a_whole_file_is_named(path: Path, damage: str) -> None:
+    """What SQLite finds nothing wrong with, and is none of what was written, is damage as well."""
+    store, talk = Store(str(path)), Conversation(name="main")
+    asked(talk, some_turn())
+    write_whole(store, talk)
+    with store._database.writing() as connection:
+        connection.execute(damage)
+
+    with pytest.raises(StoreError, match="is damaged"):
+        store.read(talk.id)
+
+    store.close()
