@@ -368,3 +368,22 @@ def test_nonsense_in_a_whole_file_is_named(path: Path, damage: str) -> None:
         store.read(talk.id)
 
     store.close()
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM meta", "PRAGMA user_version = -1"])
+def test_store_that_lacks_what_every_store_has_is_damaged(path: Path, damage: str) -> None:
+    """A file that says it is ours and cannot be is refused when it is opened."""
+    Store(str(path)).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(damage)
+
+    with pytest.raises(StoreError, match="is damaged"):
+        Store(str(path))
+
+
+def test_python_without_sqlite_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some builds of Python have no SQLite: one line, and nothing is kept."""
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+
+    with pytest.raises(StoreError, match="has no SQLite"):
+        Store(str(path))
