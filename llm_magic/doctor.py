@@ -20,7 +20,9 @@ from ._version import __version__
 from .backends import weights
 from .backends.registry import Registry
 from .config import SETTINGS, Config, shown
-from .errors import ConfigurationError, LLMMagicError
+from .errors import ConfigurationError, LLMMagicError, StoreError
+from .keeper import store_path
+from .store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +71,7 @@ def examine(config: Config | None = None) -> Iterator[Finding]:
     yield from _settings(config)
     yield from _backend(config)
     yield from _local_model(config)
+    yield _store(config)
     yield from _autoload()
 
 
@@ -134,6 +137,24 @@ def _local_model(config: Config) -> Iterator[Finding]:
         yield Finding(topic="local model", text=f"{weights.SMOLLM2.model}, {file}")
     else:
         yield Finding(topic="local model", text="not on this machine (llm-magic download gets it, 98 MB)")
+
+
+def _store(config: Config) -> Finding:
+    """Where conversations are kept, and whether they can be; makes no file."""
+    where = str(config.look_up("store").value)
+    if where in ("off", "memory"):
+        return Finding(topic="store", text=where)
+    path = Path(store_path(where))
+    if not path.exists():
+        return Finding(topic="store", text=f"{path} (begun with the first turn)")
+    try:
+        store = Store(str(path))
+        kept = store.conversations()
+        store.close()
+    except StoreError as exc:
+        return Finding(topic="store", text=str(exc), is_broken=True)
+    turns = sum(conversation.n_turns for conversation in kept)
+    return Finding(topic="store", text=f"{path}: {len(kept)} conversations, {turns} turns")
 
 
 def _autoload() -> Iterator[Finding]:

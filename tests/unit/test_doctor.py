@@ -14,6 +14,7 @@ from llm_magic._version import __version__
 from llm_magic.backends import weights
 from llm_magic.config import Config
 from llm_magic.doctor import Finding, examine
+from llm_magic.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("OPENAI_", "LLM_MAGIC_", "MBODI_", "AZURE_")) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LLM_MAGIC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("LLM_MAGIC_STORE", str(tmp_path / "store.sqlite3"))
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
 
 
@@ -128,6 +130,21 @@ def test_the_local_model_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("LLM_MAGIC_LOCAL_MODEL", str(tmp_path / "none.gguf"))
     (found,) = findings("local model")
     assert found.is_broken
+
+
+def test_store_is_told(tmp_path: Path) -> None:
+    """Where conversations are kept and how many there are; looking makes no file, and a damaged one is broken."""
+    path = tmp_path / "store.sqlite3"
+    assert text("store") == f"{path} (begun with the first turn)"
+    assert not path.exists()
+
+    Store(str(path)).close()
+    assert text("store") == f"{path}: 0 conversations, 0 turns"
+
+    path.write_bytes(b"no database" * 500)
+    (finding,) = findings("store")
+    assert finding.is_broken
+    assert str(path) in finding.text
 
 
 def test_autoload_is_told(tmp_path: Path) -> None:
