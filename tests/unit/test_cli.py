@@ -32,6 +32,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("OPENAI_", "LLM_MAGIC_", "MBODI_", "AZURE_")) and name != "LLM_MAGIC_CACHE_DIR":
             monkeypatch.delenv(name)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("LLM_MAGIC_STORE", str(tmp_path / "store.sqlite3"))
     monkeypatch.chdir(tmp_path)
 
 
