@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, get_args
 
-from . import export
+from . import continuation, export
 from . import slots as base
 from .archive import Scope
 from .asks import Ask
@@ -105,6 +105,24 @@ class Conversation(base.Conversation):
         ask = again(self, number)
         owner = self.session or session()
         return Reply(turn=checked(watch(lambda: owner.ask(with_options(ask, options, backend=self.backend)))))
+
+    def go_on(self, **options: Any) -> Reply:
+        """Go on with the last turn, whose answer is partial: interrupted, broken off, or cut at the limit of tokens.
+
+        The result is a new version that holds the former text and the rest; only the rest is asked and paid for, and
+        what little a model has to repeat. ``%chat continue`` does the same.
+
+        Args:
+            options: As for :meth:`ask`, over what was sent.
+
+        Raises:
+            ConfigurationError: There is no such turn.
+            Interrupted: The user interrupted; what had arrived is kept, and can be gone on with.
+            LLMMagicError: As :meth:`ask`.
+        """
+        owner = self.session or session()
+        ask = with_options(onward(self), options, backend=self.backend)
+        return Reply(turn=checked(watch(lambda: owner.ask(ask))))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per message of every version; columns and dtypes are fixed, see ``export.to_frame``."""
@@ -206,6 +224,16 @@ def again(conversation: base.Conversation, number: int | None) -> Ask:
         # None is not sent: what is set by now and was not then does not count.
         params={name: None for name, row in SETTINGS.items() if row.is_parameter} | dict(turn.settings),
     )
+
+
+def onward(conversation: base.Conversation) -> Ask:
+    """The ask that goes on with the partial answer of the last turn, in its slot.
+
+    Raises:
+        ConfigurationError: There is no such turn.
+    """
+    partial = continuation.partial_of(conversation)
+    return replace(again(conversation, None), continues=partial)
 
 
 @functools.cache

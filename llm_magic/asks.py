@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import continuation
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .config import SETTINGS, checked_parameter
 from .errors import ConfigurationError
@@ -35,6 +36,7 @@ class Ask:
         is_kept: Added to the conversation; False is an aside.
         is_fresh: Sent without the conversation before it.
         slot: Asked again in this slot; None takes the cell's slot, or a new one.
+        continues: The partial turn to go on with; None asks for an answer from its beginning.
         cell: The cell that asks, None where the front end tells none.
         backend: Asked instead of the configured one.
         settings: The cell's settings, by their name in the table of settings.
@@ -47,6 +49,7 @@ class Ask:
     is_kept: bool = True
     is_fresh: bool = False
     slot: Slot | None = None
+    continues: Turn | None = None
     cell: Cell | None = None
     backend: Backend | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -130,6 +133,8 @@ def plan_ask(
         cell_id=ask.cell.cell_id if ask.cell else None,
         notices=notices,
     )
+    if ask.continues is not None:
+        request, base = continuation.going_on(ask.continues, request, base, way=info.continues)
     return Plan(ask=ask, conversation=conversation, slot=slot, backend=backend, info=info, request=request, base=base)
 
 

@@ -18,6 +18,7 @@ from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
 from .cells import gone_notice
+from .continuation import Seam
 from .counts import Usage
 from .engine import Engine, shared_engine
 from .errors import BackendError, BackendTimeoutError, Interrupted, LLMMagicError
@@ -226,11 +227,12 @@ class Session(Archive):
 
     async def _consume(self, plan: Plan, builder: TurnBuilder, emit: Callable[[Event], None]) -> None:
         stream = plan.backend.stream(plan.request)
+        seam = Seam(plan.ask.continues, plan.info.continues, builder=builder, show=emit)
         try:
             async for event in stream:
-                builder.add(event)
-                emit(event)
+                seam.add(event)
         finally:
+            seam.end()
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()

@@ -26,6 +26,7 @@ from .events import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
+    from .backends.base import Continues
     from .counts import Usage
 
 _CLOSE_S = 5.0
@@ -39,21 +40,23 @@ class ScriptedBackend:
         scripts: Each a row of events; a ``BackendError`` in it is raised, a number waits that many seconds. The last
             script answers all further requests.
         name: The backend's name.
+        continues: What it says it can do with partial answers; see ``BackendInfo``.
 
     Attributes:
         requests: What was asked, in order.
         open_streams: Streams begun and not yet closed. Count.
     """
 
-    def __init__(self, scripts: Iterable[Script] = (), *, name: str = "scripted") -> None:
+    def __init__(self, scripts: Iterable[Script] = (), *, name: str = "scripted", continues: Continues = "ask") -> None:
         self.name = name
+        self._continues: Continues = continues
         self.requests: list[Request] = []
         self.open_streams = 0
         self._scripts = deque(scripts) or deque([says("Hello.")])
 
     def info(self) -> BackendInfo:
         """What is true of the backend as a whole."""
-        return BackendInfo(name=self.name, is_local=False, base_url="scripted:")
+        return BackendInfo(name=self.name, is_local=False, base_url="scripted:", continues=self._continues)
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Play the next script."""

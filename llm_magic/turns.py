@@ -134,15 +134,19 @@ class TurnBuilder:
     """Folds the events of one stream into one Turn.
 
     Args:
-        base: The turn as far as it is known before the first event; its id, prompt, model … are kept.
+        base: The turn as far as it is known before the first event; its id, prompt, model … are kept. The text,
+            reasoning and log probabilities of a turn that goes on with another are those it goes on from.
         clock: Seconds, monotonic; the only thing tests replace.
+
+    Attributes:
+        left_out: Text the model produced that is not part of the answer: what it repeated.
     """
 
     def __init__(self, base: Turn, *, clock: Any = time.monotonic) -> None:
         self._base = base
         self._clock = clock
         self._start = clock()
-        self._text: list[str] = []
+        self._text: list[str] = [base.text] if base.text else []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, list[str]] = {}
@@ -151,6 +155,7 @@ class TurnBuilder:
         self._ttft_s: float | None = None
         self._opened: Opened | None = None
         self._retries = 0
+        self.left_out = ""
         self.usage: Usage | None = None
         self.completed: Completed | None = None
 
@@ -163,9 +168,13 @@ class TurnBuilder:
 
     @property
     def output_text(self) -> str:
-        """All text the model produced so far: answer, reasoning, refusal, arguments of calls."""
+        """All text this request produced so far: answer, reasoning, refusal, arguments of calls."""
         calls = (piece for call in self._calls.values() for piece in call[1:])
-        return "".join([*self._reasoning, *self._text, *self._refusal, *calls])
+        return "".join([*self._reasoning, self.left_out, self._new_text, *self._refusal, *calls])
+
+    @property
+    def _new_text(self) -> str:
+        return self.text[len(self._base.text) :]
 
     @property
     def is_opened(self) -> bool:
@@ -229,19 +238,21 @@ class TurnBuilder:
         if status is None:
             status = "complete" if done else "truncated"
         text, refusal = self.text, "".join(self._refusal)
-        if status in ("interrupted", "truncated") and not (text or refusal or self._calls):
+        if status in ("interrupted", "truncated") and not (self._new_text or refusal or self._calls):
             status = "failed" if status == "truncated" else status
+            # One that goes on with another and brings nothing must not take its place.
+            text = ""
         return Turn(
             id=base.id,
             prompt=base.prompt,
             text=text,
             status=status,
-            reasoning="".join(self._reasoning),
+            reasoning="\n\n".join(filter(None, (base.reasoning, "".join(self._reasoning)))),
             refusal=refusal,
             tool_calls=tuple(
                 ToolCall(id=call[0], name=call[1], arguments=call[2]) for _, call in sorted(self._calls.items())
             ),
-            logprobs=tuple(self._logprobs) if self._logprobs else None,
+            logprobs=self._all_logprobs(),
             finish_reason=done.finish_reason if done else None,
             error=error,
             usage=self.usage or usage or Usage(),
@@ -262,6 +273,13 @@ class TurnBuilder:
             continues=base.continues,
             notices=tuple(self._notices),
         )
+
+    def _all_logprobs(self) -> tuple[Mapping[str, Any], ...] | None:
+        """Those of all tokens or none: a part of them would be taken for the whole."""
+        before, new = self._base.logprobs or (), tuple(self._logprobs)
+        if self._base.text and (not before or bool(new) != bool(self._new_text)):
+            return None
+        return (*before, *new) or None
 
     def _first(self) -> None:
         if self._ttft_s is None:

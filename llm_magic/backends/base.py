@@ -7,13 +7,16 @@ conversations, views or the ledger, and keeps no state of a stream on itself.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from ..content import Message
     from ..events import Event
+
+# How a backend goes on with a partial answer: as every model does, when it is asked to; or as the beginning of its own.
+Continues: TypeAlias = Literal["ask", "prefix"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class Request:
 
     Attributes:
         model: The model's name as the server knows it.
-        messages: The whole context in order, the system message (if any) first.
+        messages: The whole context in order, the system message (if any) first. Where the backend can, an answer
+            goes on from the end of a last message that is the assistant's.
         params: Further request parameters by their OpenAI name (temperature, max_tokens, seed, stop …); values
             are JSON. None values are not sent.
         is_streaming: False asks for the answer in one piece; the events are the same.
@@ -61,6 +65,8 @@ class BackendInfo:
         base_url: Where requests go, without credentials or query.
         organization: The organization billed, None where none is set.
         provider: The provider's id for price look-ups, None where unknown.
+        continues: What it takes to let it go on with a partial answer: "prefix" where that can be the last message,
+            "ask" where a message has to ask for it.
     """
 
     name: str
@@ -68,6 +74,7 @@ class BackendInfo:
     base_url: str
     organization: str | None = None
     provider: str | None = None
+    continues: Continues = "ask"
 
 
 @runtime_checkable

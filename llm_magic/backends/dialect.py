@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from .. import catalog
 from . import wire
@@ -30,6 +30,9 @@ _UNSUPPORTED = re.compile(
     re.IGNORECASE,
 )
 _REFUSALS = (400, 422)
+# How a server is told that the last message is the beginning of the answer; what each means is told in OpenAIBackend.
+PrefixForm: TypeAlias = Literal["plain", "prefix", "continue_final_message"]
+PREFIX_FORMS: tuple[str, ...] = get_args(PrefixForm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +64,12 @@ class Dialect:
 
     Args:
         limit_name: How the limit of an answer's tokens is called, until a model refuses that.
+        prefix_form: How it is told that the last message is the beginning of the answer, None where it cannot be.
     """
 
-    def __init__(self, *, limit_name: str = "max_tokens") -> None:
+    def __init__(self, *, limit_name: str = "max_tokens", prefix_form: PrefixForm | None = None) -> None:
         self._limit_name = limit_name
+        self._prefix_form = prefix_form
         self._known: dict[str, _Taken] = {}
 
     def body(self, request: Request) -> Body:
@@ -87,7 +92,15 @@ class Dialect:
             body["stream"] = True
             if taken.has_stream_options:
                 body["stream_options"] = {"include_usage": True} | options
+        if is_prefixed(request):
+            self._mark_prefix(body)
         return Body(json=body, left_out=left_out)
+
+    def _mark_prefix(self, body: dict[str, Any]) -> None:
+        if self._prefix_form == "prefix":
+            body["messages"][-1]["prefix"] = True
+        elif self._prefix_form == "continue_final_message":
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
 
     def learn(self, sent: Body, *, status: int, words: str) -> bool:
         """Learn from a refusal.
@@ -120,3 +133,8 @@ class Dialect:
 
     def _taken(self, model: str) -> _Taken:
         return self._known.setdefault(model, _Taken(limit_name=self._limit_name))
+
+
+def is_prefixed(request: Request) -> bool:
+    """The last message is the assistant's: the beginning of the answer."""
+    return bool(request.messages) and request.messages[-1].role == "assistant"

@@ -108,7 +108,7 @@ class LocalBackend:
     def info(self) -> BackendInfo:
         """What is true of the backend as a whole; starts nothing."""
         address = self._running.server.address if self.is_running and self._running else "http://127.0.0.1"
-        return BackendInfo(name=self.name, is_local=True, base_url=f"{address}/v1")
+        return BackendInfo(name=self.name, is_local=True, base_url=f"{address}/v1", continues="prefix")
 
     async def models(self) -> list[Mapping[str, Any]]:
         """The one model it serves; starts nothing."""
@@ -187,6 +187,7 @@ class LocalBackend:
             base_url=f"{server.address}/v1",
             api_key=settings.api_key,
             name=self.name,
+            continues="plain",
             # The server drops idle connections after some seconds: one that was kept may be gone when used.
             headers={"Connection": "close"},
         )

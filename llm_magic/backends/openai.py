@@ -14,7 +14,7 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from .. import catalog
@@ -24,7 +24,7 @@ from ..errors import AuthenticationError, ConfigurationError, did_you_mean
 from ..events import Notice, Opened, Retrying
 from . import endpoint, failures
 from .base import BackendInfo, Timeouts
-from .dialect import Dialect
+from .dialect import PREFIX_FORMS, Dialect, is_prefixed
 from .reading import read_reply
 from .retries import LONGEST_RETRY_AFTER_S, headers_of, pause_before_retry, retry_after_s
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from ..errors import BackendError
     from ..events import Event
-    from .base import Request
-    from .dialect import Body
+    from .base import Continues, Request
+    from .dialect import Body, PrefixForm
 
 _PLACEHOLDER = "no-key"
 _CONNECT_S = 10.0
@@ -60,7 +60,10 @@ CLIENT_OPTIONS = frozenset(
         *("provider", "timeout", "webhook_secret", "websocket_base_url", "workload_identity"),
     )
 )
-_ARGUMENTS = ("api_key", "base_url", "organization", "project", "headers", "client", "name", "environ")
+_ARGUMENTS = (
+    *("api_key", "base_url", "organization", "project", "headers", "client", "name", "environ"),
+    "continues",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,10 @@ class OpenAIBackend:
         headers: Sent beside the SDK's own; a header of "" blanks one of them.
         client: An ``AsyncOpenAI`` (or Azure's, or anything with its ``post``) that is used as it is.
         name: What ledger and errors call it; None takes the provider's, else "openai".
+        continues: How the server goes on with a partial answer: "ask" where it has to be asked to, as everywhere;
+            else how it is told that the last message is the beginning of the answer. "plain" where it takes every
+            last message of the assistant's for that (llama.cpp, Claude), "prefix" where the message says so
+            (Mistral, DeepSeek's beta), "continue_final_message" where the request does (vLLM, SGLang).
         key_name: What errors call the place the key comes from.
         environ: Where the variables are read.
         options: Further arguments of ``AsyncOpenAI``; ``timeout`` and ``max_retries`` go before a request's.
@@ -111,6 +118,7 @@ class OpenAIBackend:
         headers: Mapping[str, str] | None = None,
         client: Any = None,
         name: str | None = None,
+        continues: Literal["ask"] | PrefixForm = "ask",
         key_name: str | None = None,
         environ: Mapping[str, str] = os.environ,
         **options: Any,
@@ -133,7 +141,11 @@ class OpenAIBackend:
         self._given_client: Any = client
         self._client: AsyncOpenAI | None = None
         self._loop: tuple[int, Any] | None = None
-        self._dialect = Dialect(limit_name="max_completion_tokens" if self._is_openai else "max_tokens")
+        self._continues = _checked_way(continues)
+        self._dialect = Dialect(
+            limit_name="max_completion_tokens" if self._is_openai else "max_tokens",
+            prefix_form=None if continues == "ask" else continues,
+        )
         self._provider = catalog.provider_of(self._base_url)
         self.name = name or self._provider or "openai"
         self._require_key()
@@ -173,6 +185,7 @@ class OpenAIBackend:
             base_url=endpoint.shown_url(self._base_url),
             organization=self._organization or getattr(self._given_client, "organization", None),
             provider=self._provider,
+            continues=self._continues,
         )
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
@@ -203,7 +216,7 @@ class OpenAIBackend:
                 response,
                 replace(self._asked(request, retries=accepted.retries), request_id=request_id),
                 stall_s=timeouts.stall_s,
-                begins_thinking=catalog.thinks_in_tags(request.model),
+                begins_thinking=catalog.thinks_in_tags(request.model) and not is_prefixed(request),
             )
             async with contextlib.aclosing(reply) as events:
                 async for event in events:
@@ -376,6 +389,16 @@ class OpenAIBackend:
         headers = {**self._options.get("default_headers", {}), **self._headers}
         values = (value for key, value in headers.items() if endpoint.is_secret(key))
         return tuple(key for key in (*keys, *values) if isinstance(key, str) and key not in ("", _PLACEHOLDER))
+
+
+def _checked_way(continues: str) -> Continues:
+    if continues == "ask":
+        return "ask"
+    if continues not in PREFIX_FORMS:
+        known = ("ask", *PREFIX_FORMS)
+        hint = did_you_mean(continues, known, otherwise="one of " + ", ".join(known))
+        raise ConfigurationError(f"continues={continues!r} is no way to go on.", hint=hint)
+    return "prefix"
 
 
 async def _import_sdk() -> None:

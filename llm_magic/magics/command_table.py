@@ -148,7 +148,7 @@ GROUPS: tuple[CommandGroup, ...] = (
     ),
     CommandGroup(
         name="asking again",
-        help="ask a turn again, or all that is stale, the price said first",
+        help="ask a turn again, go on with a partial answer, ask all that is stale, its price said first",
         rows=(
             CommandRow(
                 name="retry",
@@ -157,6 +157,7 @@ GROUPS: tuple[CommandGroup, ...] = (
                 completes="turns",
                 help="ask turn N again (default: the last)",
             ),
+            CommandRow(name="continue", help="go on with the last turn where its answer was interrupted or cut off"),
             CommandRow(
                 name="refresh",
                 metavar="[plan]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .. import api, rendering, saving
+from .. import api, continuation, rendering, saving
 from ..config import public, shown
 from ..config import setting as setting_row
 from ..errors import ConfigurationError
@@ -45,6 +45,7 @@ class Commands:
             "list": self._list,
             "fork": self._fork,
             "retry": self._retry,
+            "continue": self._continue,
             "refresh": self._refresh,
             "system": self._system,
             "model": self._model,
@@ -100,6 +101,15 @@ class Commands:
     def _retry(self, command: Command) -> None:
         ask = api.again(self._session.current, command.number)
         self._asker.show(ask)
+
+    def _continue(self, _command: Command) -> None:
+        conversation = self._session.current
+        turn = conversation.slots[-1].current if conversation.slots else None
+        if turn is not None and not continuation.is_partial(turn):
+            # No error: the command may stay in a notebook whose turns are asked from the beginning by Run All.
+            self._say(f"turn {len(conversation.slots)} is whole: %chat retry asks it again")
+        else:
+            self._asker.show(api.onward(conversation))
 
     def _refresh(self, command: Command) -> None:
         conversation = self._session.current

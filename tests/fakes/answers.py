@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tests.fakes.going_on import goes_on, is_asked_to
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -33,12 +35,14 @@ class Answer:
         finish_reason: Why it ends.
         rate: Deltas a second, None for as fast as possible.
         is_usage_sent: The server can report usage.
+        stops_after: How many deltas are sent before nothing more comes; None for all.
     """
 
     deltas: tuple[Delta, ...]
     finish_reason: str = "stop"
     rate: float | None = None
     is_usage_sent: bool = True
+    stops_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,10 @@ def answer_to(body: JSON) -> Answer:
     name, _, argument = str(body["model"]).partition("@")
     if match := re.fullmatch(r"tokens-(\d+)", name):
         return _say(*words(int(match[1])), rate=float(argument) if argument else None)
+    if name.startswith("goes-on-"):
+        count, _, after = argument.partition("/")
+        said = goes_on(name.removeprefix("goes-on-"), "".join(words(int(count))), body["messages"])
+        return _say(*pieces_of(said), stops_after=int(after) if after and not is_asked_to(body["messages"]) else None)
     if name in _FINISH_REASONS:
         return _say(*echo(body), finish_reason=name)
     make = _ANSWERS.get(name)
@@ -100,7 +108,12 @@ def echo(body: JSON) -> list[str]:
     content = _last_user_content(body)
     if not isinstance(content, str):
         content = "".join(part.get("text") or f"[{part['type']}]" for part in content)
-    return re.findall(r"\s*\S+|\s+", content)
+    return pieces_of(content)
+
+
+def pieces_of(text: str) -> list[str]:
+    """A text in pieces of a word."""
+    return re.findall(r"\s*\S+|\s+", text)
 
 
 def _say(*texts: str, **extra: Any) -> Answer:

@@ -3,6 +3,9 @@
 A name is ``SCENARIO`` or ``SCENARIO@ARGUMENT``: ``tokens-10000@500`` writes 10,000 tokens at 500 a second,
 ``429-then-ok@0.05`` refuses a body once with ``Retry-After: 0.05`` and answers it the second time. Unknown names
 repeat the last text of the user. What is said, and refused, is in ``answers.py``.
+
+``goes-on-MANNER@200/17`` writes 200 tokens, and the first time stops after 17 of them; how it goes on is in
+``going_on.py``.
 """
 
 from __future__ import annotations
@@ -181,10 +184,12 @@ class _Writer:
         """Write a whole answer, at its rate."""
         await self.event(self.chunk({"role": "assistant", "content": "", "refusal": None}))
         start = time.monotonic()
-        for number, delta in enumerate(answer.deltas):
+        for number, delta in enumerate(answer.deltas[: answer.stops_after]):
             if answer.rate is not None and (wait_s := start + number / answer.rate - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             await self.exchange.write(self.encoded(delta))
+        if answer.stops_after is not None:
+            await _never_again(self)
         end = self.last_events(answer.finish_reason, is_usage_sent=answer.is_usage_sent)
         await self.exchange.write(end)
         await self.exchange.end()

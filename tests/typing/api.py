@@ -21,7 +21,7 @@ def conversations() -> None:
     cost: float | None = reply.cost_usd
     reason: str | None = reply.finish_reason
     data: Any = reply.data
-    again: Reply = chat.retry(1)
+    again: Reply = chat.retry(1) or chat.go_on(max_tokens=500)
     copy: Conversation = chat.fork(at=1)
     undone: bool = copy.undo() is not None and copy.redo() is not None
     first, last = copy.numbered(1), copy.slots[-1]

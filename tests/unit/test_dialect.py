@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llm_magic.backends.base import Request
 from llm_magic.backends.dialect import Dialect
 from llm_magic.content import message
+
+if TYPE_CHECKING:
+    from llm_magic.backends.dialect import PrefixForm
 
 
 def request(model: str = "m", *, is_streaming: bool = True, **params: Any) -> Request:
@@ -119,3 +123,24 @@ def test_other_errors_teach_nothing(status: int, words: str) -> None:
 
     assert not dialect.learn(sent, status=status, words=words)
     assert dialect.body(request(temperature=0.5, seed=1)) == sent
+
+
+@pytest.mark.parametrize(
+    ("form", "mark", "flags"),
+    [
+        (None, {}, {}),
+        ("plain", {}, {}),
+        ("prefix", {"prefix": True}, {}),
+        ("continue_final_message", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_the_beginning_of_an_answer_is_marked_as_the_server_wants(
+    form: PrefixForm | None, mark: dict[str, Any], flags: dict[str, Any]
+) -> None:
+    """The last message, where it is the assistant's; no other request is marked."""
+    dialect = Dialect(prefix_form=form)
+    asked = replace(request(is_streaming=False), messages=(message("user", "hi"), message("assistant", "Hel")))
+
+    assert dialect.body(asked).json["messages"][1] == {"role": "assistant", "content": "Hel"} | mark
+    assert params(dialect, asked) == flags
+    assert params(dialect, request(is_streaming=False)) == {}

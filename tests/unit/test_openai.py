@@ -24,6 +24,7 @@ from tests.fakes.asking import aask, ask, request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llm_magic.backends.dialect import PrefixForm
     from tests.fakes.server import FakeServer
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -492,3 +493,16 @@ def test_parameters_that_are_no_json_are_our_error(fake_server: FakeServer) -> N
     assert isinstance(error, RequestRejectedError)
     assert error.message.startswith("The request could not be sent: ")
     assert fake_server.requests == []
+
+
+@pytest.mark.parametrize("way", ["plain", "prefix", "continue_final_message"])
+def test_servers_that_go_on_by_prefix_are_told_so(way: PrefixForm) -> None:
+    """Nothing else is assumed of a server."""
+    assert OpenAIBackend(api_key="k", continues=way).info().continues == "prefix"
+    assert OpenAIBackend(api_key="k").info().continues == "ask"
+
+
+def test_unknown_way_to_go_on_names_the_nearest() -> None:
+    """A typing error is one line."""
+    with pytest.raises(ConfigurationError, match="did you mean prefix"):
+        OpenAIBackend(api_key="k", continues="prefx")  # type: ignore[arg-type]  # the error is what is tested
