@@ -67,6 +67,8 @@ def test_conversation_notebook_shows_what_it_says(tmp_path: Path, fake_server: F
     assert "hidden" in shown["hide"]
     assert shown["back"].endswith("nothing is stale: nothing to ask again\n")
     assert shown["ask-10"] == "'interrupted'"
+    assert " 10  Count from one to fifty in words." in shown["totals"]
+    assert "(2 versions)" in shown["totals"].splitlines()[-2]
     assert "(forked from 'weekend') · 6 turns" in shown["fork-shown"]
     assert shown["save"].endswith("True")
     assert " 10  Count from one" in shown["totals"]
