@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .config import Config
 from .errors import ConfigurationError, StoreError, did_you_mean
-from .keeper import Keeper, Snapshot, snapshot_of
+from .keeper import Keeper
 from .ledger import Ledger
+from .owed import Snapshot, snapshot_of
 from .shelf import Shelf
 from .slots import Conversation
 from .turns import new_id
@@ -114,21 +115,23 @@ class Archive(Shelf):
         keeper = self.keeper
         if keeper is None or not keeper.is_on:
             return ()
+        keeper.recover()
         here = {c.id for c in self.conversations}
         found = [
             kept
             for kept in keeper.call(lambda store: store.conversations())
-            if kept.id not in here and kept.owner != self.id and kept.is_listed and kept.n_turns
+            if kept.id not in here and kept.owner != keeper.session_id and kept.is_listed and kept.n_turns
         ]
         return tuple(sorted(found, key=self._distance))
 
     def resume(self, name: str | None = None) -> Conversation:
         """Take up a conversation of a former session: it is the current one then, and this session's.
 
-        A live one of its name is archived, or where it is empty, left out. Doing it again is harmless.
+        A live one of its name is archived, or where it is empty, left out. Doing it again makes it the current one.
 
         Args:
-            name: None takes the last changed of this notebook; a name is looked for in this notebook first.
+            name: None takes the last changed of this notebook; a name is looked for in this notebook first. An id
+                tells one from others of its name.
 
         Raises:
             ConfigurationError: There is none.
@@ -141,7 +144,7 @@ class Archive(Shelf):
                 self.current = again
                 return again
         kept = self._chosen(name).id
-        keeper.call(lambda store: store.take(kept, self.id))
+        keeper.call(lambda store: store.take(kept, keeper.session_id))
         resumed = keeper.call(lambda store: store.read(kept, cls=self._conversation_type))
         keeper.has_read(resumed)
         with self.lock:
@@ -167,10 +170,12 @@ class Archive(Shelf):
         """
         with self.lock:
             here = self.current if name is None else next((c for c in self.conversations if c.name == name), None)
-            if here is not None:
+        # An empty one, which every session begins with, does not stand before a kept one of its name.
+        is_empty = here is not None and not here.slots and name is not None
+        if here is not None and not (is_empty and any(kept.name == name for kept in self.kept())):
+            with self.lock:
                 self._drop(here)
-        if here is not None:
-            if self.keeper is not None and self.keeper.is_on:
+            if self.keeper is not None:
                 self.keeper.forget(here)
             return f"{here.name!r}, {_turns(len(here.slots))}"
         found = self._chosen(name)
@@ -183,7 +188,7 @@ class Archive(Shelf):
         candidates = self.kept()
         ours = [kept for kept in candidates if self._distance(kept) < _ELSEWHERE]
         for kept in ours if name is None else candidates:
-            if name in (None, kept.name):
+            if name in (None, kept.name, kept.id):
                 return kept
         if name is not None:
             names = list(dict.fromkeys(kept.name for kept in candidates))

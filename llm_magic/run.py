@@ -103,6 +103,15 @@ class Run:
         for event in self._drain():
             yield event
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it has ended and is kept; whether it has.
+
+        Raises:
+            SessionBusyError: As :meth:`batch`.
+        """
+        self._wait(timeout_s)
+        return self.is_finished
+
     def outcome(self) -> Outcome:
         """How it ended, once it has; waits for that."""
         while not self.is_finished:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -126,6 +127,7 @@ class Session(Archive):
         """Stop what runs, close connections and child processes, write what waits; conversations and ledger stay."""
         if self._engine.is_running:
             self.cancel()
+            self._wait(CLOSE_TIMEOUT_S)
             try:
                 self._engine.run(self.registry.aclose(), timeout_s=CLOSE_TIMEOUT_S)
             except TimeoutError:
@@ -133,6 +135,15 @@ class Session(Archive):
         if self.keeper is not None:
             self.keep_all()
             self.keeper.close()
+
+    def _wait(self, timeout_s: float) -> None:
+        """Until what was stopped is kept: after that there may be no thread to do it."""
+        deadline = time.monotonic() + timeout_s
+        with self.lock:
+            runs = list(self._runs)
+        for run in runs:
+            if not run.wait(max(0.0, deadline - time.monotonic())):
+                log.warning("an answer was not kept within %s s", timeout_s)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the engine's loop and wait for its result.
