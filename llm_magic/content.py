@@ -155,7 +155,11 @@ class Message:
 
 def text_of(parts: tuple[Part, ...]) -> str:
     """The text of text parts, joined without a separator; other parts leave nothing."""
-    return "".join(part.text for part in parts if isinstance(part, TextPart))
+    match parts:
+        case (TextPart(text=text),):
+            return text
+        case _:
+            return "".join(part.text for part in parts if isinstance(part, TextPart))
 
 
 def message(role: Role, text: str) -> Message:

@@ -6,13 +6,13 @@ The dict form (``records.py``) is the whole truth; a frame is that dict laid out
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from .columns import COUNTED, laid_out
 from .content import text_of
 from .errors import StoreError
-from .frames import plain_rows, typed_frame
+from .frames import placed_frame, plain_rows
 from .records import (
     FORMAT,
     VERSION,
@@ -29,13 +29,12 @@ from .transcripts import from_jsonl, to_jsonl, to_markdown
 from .turns import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from .frames import ColumnKind
     from .records import C
-    from .slots import Slot
 
 __all__ = [
     "COLUMNS",
@@ -86,7 +85,6 @@ _IN_COLUMNS = frozenset(
         *("cost_usd", "cell_id", "usage", "refusal"),
     }
 )
-_COUNTED = ("input_tokens", "output_tokens")
 
 
 def to_frame(conversation: Conversation) -> pd.DataFrame:
@@ -102,25 +100,13 @@ def to_frame(conversation: Conversation) -> pd.DataFrame:
     settings and record hold JSON); slot, version, n_images, input_tokens, output_tokens (Int64);
     is_current, is_stale, is_hidden (boolean); at (datetime64[ns, UTC]); cost_usd (Float64).
     """
-    # A copy: an answer may arrive in another thread while the rows are made.
+    # A copy: an answer may arrive in another thread while the columns are made.
     snapshot = Conversation(slots=conversation.slots)
-    stale = snapshot.stale()
     head = head_to_dict(conversation)
     unanswered = [[index, slot_to_dict(slot)] for index, slot in enumerate(snapshot.slots) if not slot.versions]
     if unanswered:
         head["unanswered"] = unanswered
-    rows = [
-        {"conversation": head["name"], "slot": number, **cells}
-        for number, slot in enumerate(snapshot.slots, start=1)
-        for cells in _slot_rows(slot, is_stale=slot.id in stale)
-    ]
-    answer = next((cells for cells in rows if "record" in cells), None)
-    if answer is not None:
-        answer["record"]["conversation"] = head
-    for cells in rows:
-        if "record" in cells:
-            cells["record"] = json_text(cells["record"])
-    frame = typed_frame(COLUMNS, rows)
+    frame = placed_frame(COLUMNS, laid_out(snapshot.slots, head=head, stale=snapshot.stale()))
     # A conversation without a turn has no row to hold what else it is.
     frame.attrs[_ATTRIBUTE] = json_text(head)
     return frame
@@ -160,87 +146,8 @@ def from_frame(
     return from_dict(head | {"slots": _with_unanswered(made, head.get("unanswered"))}, cls=cls)
 
 
-def _slot_rows(slot: Slot, *, is_stale: bool) -> Iterator[dict[str, Any]]:
-    data = slot_to_dict(slot)
-    for number, turn in enumerate(data["versions"], start=1):
-        is_current = turn["id"] == slot.current_id
-        common = {
-            "version": number,
-            "turn_id": turn["id"],
-            "is_current": is_current,
-            "is_stale": is_current and is_stale,
-            "is_hidden": slot.is_hidden,
-            "cell_id": turn.get("cell_id"),
-            "status": turn.get("status", "complete"),
-            "at": slot.versions[number - 1].at,
-        }
-        for message in turn["prompt"]:
-            yield common | _message_cells(message)
-        yield (
-            common
-            | _answer_cells(turn)
-            | {"record": {"slot": {name: data[name] for name in ("id", "key", "source")}} | _rest(turn)}
-        )
-
-
-def _message_cells(message: Mapping[str, Any]) -> dict[str, Any]:
-    calls = message.get("tool_calls")
-    return {
-        "role": message["role"],
-        "name": message.get("name"),
-        **_content(message["parts"]),
-        "n_images": sum(part["type"] == "image" for part in message["parts"]),
-        "tool_calls": json_text(calls) if calls else None,
-        "tool_call_id": message.get("tool_call_id"),
-    }
-
-
-def _answer_cells(turn: Mapping[str, Any]) -> dict[str, Any]:
-    text = turn.get("text") or turn.get("refusal", "")
-    message = {"role": "assistant", "parts": _text_parts(text), "tool_calls": turn.get("tool_calls")}
-    usage = turn.get("usage", {})
-    return _message_cells(message) | {
-        "reasoning": turn.get("reasoning", ""),
-        "data": text if _is_data(text, turn.get("settings", {})) else None,
-        "model": turn.get("model"),
-        "seen": turn.get("seen", ""),
-        "settings": json_text(turn.get("settings", {})),
-        **{name: usage.get(name, 0) for name in _COUNTED},
-        "cost_usd": turn.get("cost_usd"),
-    }
-
-
-def _rest(turn: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in turn.items() if name not in _IN_COLUMNS}
-    if "refusal" in turn:
-        # True: the refusal is what stands in the text column.
-        rest["refusal"] = turn["refusal"] if turn.get("text") else True
-    if "usage" in turn:
-        rest["usage"] = {name: count for name, count in turn["usage"].items() if name not in _COUNTED}
-    return {"turn": rest}
-
-
-def _content(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    text = "".join(part["text"] for part in parts if part["type"] == "text")
-    # Half a surrogate pair is lost in files; as JSON it is not.
-    says_it_all = parts == _text_parts(text) and text == text.encode("utf-8", "replace").decode("utf-8")
-    return {"text": text, "parts": None if says_it_all else json_text(parts)}
-
-
 def _text_parts(text: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": text}] if text else []
-
-
-def _is_data(text: str, settings: Mapping[str, Any]) -> bool:
-    """The answer is what was asked for: JSON."""
-    wanted = settings.get("response_format")
-    if not isinstance(wanted, dict) or wanted.get("type") not in ("json_object", "json_schema"):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _head(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -277,7 +184,7 @@ def _version(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     text = text_of(parts_from_dicts(messages[id(answer)]["parts"]))
     if rest.get("refusal") is True:
         rest["refusal"], text = text, ""
-    counted = {name: answer[name] or 0 for name in _COUNTED}
+    counted = {name: answer[name] or 0 for name in COUNTED}
     cells = {
         "id": answer["turn_id"],
         "at": answer["at"].isoformat() if answer["at"] else None,

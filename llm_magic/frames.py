@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
 ColumnKind: TypeAlias = Literal["text", "count", "number", "flag", "time"]
 Columns: TypeAlias = Mapping[str, ColumnKind]
+Placed: TypeAlias = "tuple[Sequence[Any], NDArray[Any]]"
 
 _WANTED: Mapping[ColumnKind, str] = {
     "text": "text",
@@ -27,6 +29,8 @@ _WANTED: Mapping[ColumnKind, str] = {
     "flag": "True or False",
     "time": "a time with its zone",
 }
+# What a column of its own dtype gives back as it is.
+_EXACT: Mapping[ColumnKind, type] = {"text": str, "count": int, "number": float, "flag": bool}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -40,16 +44,31 @@ def typed_frame(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> pd.DataF
     """
     import pandas as pd
 
-    dtypes: Mapping[ColumnKind, Any] = {
-        "text": pd.StringDtype("python"),
-        "count": pd.Int64Dtype(),
-        "number": pd.Float64Dtype(),
-        "flag": pd.BooleanDtype(),
-        "time": pd.DatetimeTZDtype("ns", "UTC"),
-    }
+    dtypes = _dtypes()
     return pd.DataFrame(
         {name: pd.array([row.get(name) for row in rows], dtype=dtypes[kind]) for name, kind in columns.items()}
     )
+
+
+def placed_frame(columns: Columns, values: Mapping[str, Placed]) -> pd.DataFrame:
+    """As :func:`typed_frame`, of columns whose values each stand in any number of rows.
+
+    Args:
+        columns: Name and kind of each column, in order.
+        values: For each column its values, and for each row the place of its value among them: -1 is a missing
+            value. What is true of many rows is converted once.
+    """
+    import pandas as pd
+
+    dtypes = _dtypes()
+    arrays = {}
+    for name, kind in columns.items():
+        known, places = values[name]
+        if not known or (known[0] is None and known.count(None) == len(known)):
+            # A column that nobody uses costs next to nothing.
+            known, places = (), places * 0 - 1
+        arrays[name] = pd.array(known, dtype=dtypes[kind]).take(places, allow_fill=True)
+    return pd.DataFrame(arrays, copy=False)
 
 
 def plain_rows(frame: pd.DataFrame, columns: Columns, *, optional: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -71,25 +90,43 @@ def plain_rows(frame: pd.DataFrame, columns: Columns, *, optional: Iterable[str]
             f"The frame has no column {', '.join(map(repr, missing))}.",
             hint="it takes the columns of to_frame()",
         )
+    if twice := [name for name in columns if list(frame.columns).count(name) > 1]:
+        raise StoreError(f"The frame has two columns {twice[0]!r}.", hint="rename one")
     cells = {
-        name: [None] * len(frame) if name in absent else [_cell(value, name, kind) for value in frame[name]]
-        for name, kind in columns.items()
+        name: [None] * len(frame) if name in absent else _cells(frame[name], kind) for name, kind in columns.items()
     }
     return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+
+
+def _dtypes() -> Mapping[ColumnKind, Any]:
+    import pandas as pd
+
+    return {
+        "text": pd.StringDtype("python"),
+        "count": pd.Int64Dtype(),
+        "number": pd.Float64Dtype(),
+        "flag": pd.BooleanDtype(),
+        "time": pd.DatetimeTZDtype("ns", "UTC"),
+    }
+
+
+def _cells(column: pd.Series[Any], kind: ColumnKind) -> list[Any]:
+    exact = _EXACT.get(kind)
+    return [
+        None if is_missing else value if type(value) is exact else _cell(value, str(column.name), kind)
+        for value, is_missing in zip(column.tolist(), column.isna().tolist(), strict=True)
+    ]
 
 
 def _cell(value: Any, name: str, kind: ColumnKind) -> Any:
     import pandas as pd
 
-    is_single = pd.api.types.is_scalar(value)
-    if is_single and pd.isna(value):
-        return None
+    if not pd.api.types.is_scalar(value):
+        raise _misfit(value, name, kind)
     try:
-        if is_single:
-            return _plain(value, kind)
-    except (ValueError, TypeError, KeyError, OverflowError) as exc:
+        return _plain(value, kind)
+    except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as exc:
         raise _misfit(value, name, kind) from exc
-    raise _misfit(value, name, kind)
 
 
 def _plain(value: Any, kind: ColumnKind) -> Any:

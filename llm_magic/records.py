@@ -128,6 +128,7 @@ _TURN: Mapping[str, Check] = {
     "continues": _or_none(_is_text),
     "notices": _list_of(_is_text),
 }
+TURN_DEFAULTS: Mapping[str, Any] = {name: getattr(_BLANK, name) for name in _TURN}
 _USAGE: Mapping[str, Check] = {
     field.name: _is_flag if field.name == "is_estimate" else _is_count for field in fields(Usage)
 }
@@ -219,7 +220,7 @@ def turn_to_dict(turn: Turn) -> dict[str, Any]:
     out: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()
-        if name == "id" or value != getattr(_BLANK, name)
+        if name == "id" or value != TURN_DEFAULTS[name]
     }
     out["at"] = turn.at.astimezone(UTC).isoformat()
     out["prompt"] = [message_to_dict(item) for item in turn.prompt]

@@ -75,7 +75,10 @@ class Slot:
     def current(self) -> Turn | None:
         """The version that counts, None where there is none."""
         # The newest mostly counts, and this is asked of every slot again and again.
-        return next((turn for turn in reversed(self.versions) if turn.id == self.current_id), None)
+        for turn in reversed(self.versions):
+            if turn.id == self.current_id:
+                return turn
+        return None
 
     @property
     def latest(self) -> Turn | None:
@@ -232,7 +235,7 @@ class Conversation:
 
     def stale(self) -> frozenset[str]:
         """Ids of the slots that changed beneath their turn: something before it is not what it saw."""
-        return frozenset(slot.id for slot, is_stale in _judged(self.slots) if is_stale)
+        return frozenset(slot.id for slot, _, is_stale in _judged(self.slots) if is_stale)
 
     def is_stale(self, slot: Slot) -> bool:
         """A slot before this one has changed since its current version was asked."""
@@ -357,8 +360,8 @@ def _extended(known: Context, slots: tuple[Slot, ...]) -> Context:
     messages: list[Message] = []
     stale: list[str] = []
     seen = known.seen
-    for slot, is_stale in _judged(slots, known.seen):
-        if (turn := slot.sent) is not None:
+    for slot, turn, is_stale in _judged(slots, known.seen):
+        if turn is not None:
             turns.append(turn)
             messages.extend(turn.messages())
             seen = chained(seen, turn.id)
@@ -374,10 +377,11 @@ def _extended(known: Context, slots: tuple[Slot, ...]) -> Context:
     )
 
 
-def _judged(slots: tuple[Slot, ...], seen: str = "") -> Iterator[tuple[Slot, bool]]:
-    """Each slot, and whether its current version saw something else than the slots before it."""
+def _judged(slots: tuple[Slot, ...], seen: str = "") -> Iterator[tuple[Slot, Turn | None, bool]]:
+    """Each slot, the turn it sends, and whether its current version saw something else than the slots before it."""
     for slot in slots:
-        current = slot.current
-        yield slot, current is not None and not current.is_fresh and current.seen != seen
-        if (turn := slot.sent) is not None:
-            seen = chained(seen, turn.id)
+        sent = slot.sent
+        current = sent or slot.current
+        yield slot, sent, current is not None and not current.is_fresh and current.seen != seen
+        if sent is not None:
+            seen = chained(seen, sent.id)
