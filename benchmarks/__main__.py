@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import conversations
+from benchmarks import conversations, frames
 from benchmarks.measures import ROOT, every_measure
 
 
@@ -15,7 +15,11 @@ def main() -> int:
     answers = {path.stem: path.read_text() for path in sorted((ROOT / "tests" / "fixtures" / "answers").glob("*.md"))}
     with tempfile.TemporaryDirectory() as folder:
         home = lambda: Path(tempfile.mkdtemp(dir=folder))  # noqa: E731  # two words for one place
-        measures = [*conversations.every_measure(home, list(answers.values())), *every_measure(home, answers)]
+        measures = [
+            *conversations.every_measure(home, list(answers.values())),
+            *frames.every_measure(),
+            *every_measure(home, answers),
+        ]
     for measure in measures:
         print(measure)
     return sum(measure.ratio > measure.limit for measure in measures)

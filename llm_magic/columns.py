@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from .content import ImagePart, TextPart, part_to_dict
 from .counts import Usage
-from .records import NOT_KEPT, TURN_DEFAULTS, json_text
+from .jsontext import escaped, json_text
+from .records import NOT_KEPT, TURN_DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .content import Message
     from .frames import Placed
-    from .slots import CellKey, Slot
+    from .slots import Slot
     from .turns import Turn
 
 # What of a turn has columns of its own; the rest is in ``record``.
@@ -145,7 +146,13 @@ def _calls_text(item: Message | Turn) -> str | None:
 
 def _is_encodable(text: str) -> bool:
     """Half a surrogate pair is lost in files; as JSON it is not."""
-    return text.isascii() or text == text.encode("utf-8", "replace").decode("utf-8")
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_data(turn: Turn) -> bool:
@@ -167,7 +174,7 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
     if not settings:
         return "{}"
     members = [f"{quoted(name)}: {_value(value)}" for name, value in settings.items() if name not in NOT_KEPT]
-    return _escaped(f"{{{', '.join(members)}}}")
+    return escaped(f"{{{', '.join(members)}}}")
 
 
 def _records(owners: Sequence[Slot], turns: Sequence[Turn], head: Mapping[str, Any]) -> list[str]:
@@ -181,7 +188,7 @@ def _records(owners: Sequence[Slot], turns: Sequence[Turn], head: Mapping[str, A
     rests = map("".join, zip(*filter(None, pieces), strict=True))
     ends = itertools.chain([f', "conversation": {json_text(head)}'], itertools.repeat(""))
     return [
-        _escaped(f'{{"slot": {_slot_text(slot)}, "turn": {{{rest[2:]}}}{end}}}')
+        escaped(f'{{"slot": {_slot_text(slot)}, "turn": {{{rest[2:]}}}{end}}}')
         for slot, rest, end in zip(owners, rests, ends, strict=False)
     ]
 
@@ -210,13 +217,12 @@ def _usage_piece(usage: Usage) -> str:
 
 
 def _slot_text(slot: Slot) -> str:
-    key = "" if slot.key is None else f', "key": {_key_text(slot.key)}'
-    source = "" if slot.source is None else f', "source": {quoted(slot.source)}'
+    key, source = "", ""
+    if slot.key is not None:
+        key = f', "key": {{"cell_id": {quoted(slot.key.cell_id)}, "ordinal": {slot.key.ordinal}}}'
+    if slot.source is not None:
+        source = f', "source": {quoted(slot.source)}'
     return f'{{"id": {quoted(slot.id)}{key}{source}}}'
-
-
-def _key_text(key: CellKey) -> str:
-    return f'{{"cell_id": {quoted(key.cell_id)}, "ordinal": {key.ordinal}}}'
 
 
 def _value(value: Any) -> str:
@@ -229,7 +235,3 @@ def _number(value: float) -> str:
 
 
 _WRITERS: Mapping[type, Callable[[Any], str]] = {str: quoted, float: _number, int: repr}
-
-
-def _escaped(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

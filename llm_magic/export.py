@@ -13,13 +13,12 @@ from .columns import COUNTED, laid_out
 from .content import text_of
 from .errors import StoreError
 from .frames import placed_frame, plain_rows
+from .jsontext import json_text, json_value
 from .records import (
     FORMAT,
     VERSION,
     from_dict,
     head_to_dict,
-    json_text,
-    json_value,
     parts_from_dicts,
     slot_to_dict,
     to_dict,
@@ -78,13 +77,6 @@ COLUMNS: Mapping[str, ColumnKind] = {
 # Derived from other columns, or only there for exactness: from_frame does without.
 _OPTIONAL = ("is_stale", "n_images", "data", "record")
 _ATTRIBUTE = "llm_magic"
-# What of a turn's dict has columns of its own; the rest is in ``record``.
-_IN_COLUMNS = frozenset(
-    {
-        *("id", "at", "prompt", "text", "status", "reasoning", "tool_calls", "model", "seen", "settings"),
-        *("cost_usd", "cell_id", "usage", "refusal"),
-    }
-)
 
 
 def to_frame(conversation: Conversation) -> pd.DataFrame:
@@ -92,7 +84,7 @@ def to_frame(conversation: Conversation) -> pd.DataFrame:
 
     What is true of a version stands on each of its rows (conversation … cell_id, status, at); what was
     received, sent and counted only on the answer's (reasoning, data, model, seen, settings, tokens, cost,
-    record), so that sums are right. ``text`` is the text of the message; ``parts`` is missing where the text
+    record), so that sums are right. ``seen`` is the digest of what the turn saw. ``text`` is the text of the message; ``parts`` is missing where the text
     says it all, else all parts as JSON, pictures included. ``slot`` and ``version`` count from 1.
 
     Columns, in the order of ``COLUMNS``: conversation, turn_id, cell_id, role, name, text, parts, tool_calls,
@@ -222,7 +214,7 @@ def _with_unanswered(slots: list[dict[str, Any]], unanswered: Any) -> list[Any]:
     all_slots: list[Any] = list(slots)
     for item in unanswered or ():
         match item:
-            case [int(index), slot]:
+            case [int(index), slot] if 0 <= index <= len(all_slots):
                 all_slots.insert(index, slot)
             case _:
                 raise StoreError("The column 'record' is damaged.", hint="leave it out to do without it")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from .content import (
 )
 from .counts import Usage
 from .errors import ContentError, StoreError
+from .jsontext import JSON_HINT
 from .slots import CellKey, Conversation, Slot
 from .turns import Status, Turn, chained
 
@@ -42,7 +42,6 @@ VERSION = 2
 CONNECTION = frozenset({"api_key", "base_url", "headers", "organization", "project", "local_model"})
 NOT_KEPT = CONNECTION | {"extra_headers", "extra_query"}
 _LARGEST_COUNT = 2**63 - 1
-_JSON_HINT = "to_dict() and %chat save write what can be loaded"
 
 _BLANK = Turn(id="", prompt=())
 
@@ -170,10 +169,10 @@ def head_to_dict(conversation: Conversation) -> dict[str, Any]:
 def head_from_dict(data: Mapping[str, Any], *, cls: type[C]) -> C:
     """The inverse of :func:`head_to_dict`."""
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise StoreError("This is not a conversation of llm_magic.", hint=_JSON_HINT)
+        raise StoreError("This is not a conversation of llm_magic.", hint=JSON_HINT)
     version = data.get("version")
     if not _is_count(version) or not version:
-        raise StoreError("The conversation has no version number.", hint=_JSON_HINT)
+        raise StoreError("The conversation has no version number.", hint=JSON_HINT)
     if version > VERSION:
         raise StoreError(
             f"The conversation is in format {version}, and only formats up to {VERSION} are known here.",
@@ -274,7 +273,7 @@ def parts_from_dicts(data: Any) -> tuple[Part, ...]:
     try:
         parts = tuple(part_from_dict(item) for item in data)
     except (ContentError, ValueError, TypeError) as exc:
-        raise StoreError("A part of a message cannot be read.", hint=_JSON_HINT) from exc
+        raise StoreError("A part of a message cannot be read.", hint=JSON_HINT) from exc
     return _checked_parts(parts)
 
 
@@ -285,34 +284,8 @@ def time_from_text(text: Any) -> datetime:
     except (TypeError, ValueError) as exc:
         raise _misfit("at", text, "turn") from exc
     if at.tzinfo is None:
-        raise StoreError("The 'at' of a turn has no time zone.", hint=_JSON_HINT)
+        raise StoreError("The 'at' of a turn has no time zone.", hint=JSON_HINT)
     return at.astimezone(UTC)
-
-
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """A value as JSON text that any file can hold.
-
-    Raises:
-        StoreError: A setting is of a type that JSON does not have.
-    """
-    try:
-        text = json.dumps(value, ensure_ascii=False, indent=indent)
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise StoreError(f"A setting cannot be saved: {exc}.", hint="set it to text, a number or a list") from exc
-    # Half a surrogate pair has no UTF-8; inside JSON its backslash form is the same character.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def json_value(text: str, what: str) -> Any:
-    """The inverse of :func:`json_text`.
-
-    Raises:
-        StoreError: It is not JSON; the message names ``what``.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise StoreError(f"{what} is not JSON.", hint=_JSON_HINT) from exc
 
 
 def checked_message(item: Message) -> Message:
@@ -346,7 +319,7 @@ def _message(data: Mapping[str, Any]) -> Message:
 def _checked_parts(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     for part in parts:
         if not _is_whole(part):
-            raise StoreError(f"A {type(part).__name__} has a value that does not fit.", hint=_JSON_HINT)
+            raise StoreError(f"A {type(part).__name__} has a value that does not fit.", hint=JSON_HINT)
     return parts
 
 
@@ -381,7 +354,7 @@ def _checked(data: Mapping[str, Any], table: Mapping[str, Check], what: str) -> 
 def _demand(data: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
     for name in names:
         if name not in data:
-            raise StoreError(f"A {what} has no {name!r}.", hint=_JSON_HINT)
+            raise StoreError(f"A {what} has no {name!r}.", hint=JSON_HINT)
 
 
 def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -394,4 +367,4 @@ def _with_kept_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 def _misfit(name: str, value: object, what: str) -> StoreError:
     # The type and not the value: it may be text of a prompt.
-    return StoreError(f"The {name!r} of a {what} is a {type(value).__name__} that does not fit.", hint=_JSON_HINT)
+    return StoreError(f"The {name!r} of a {what} is a {type(value).__name__} that does not fit.", hint=JSON_HINT)

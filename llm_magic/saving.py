@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .errors import MissingDependencyError, StoreError
 from .export import COLUMNS, from_dict, from_frame, from_jsonl, to_dict, to_frame, to_jsonl, to_markdown
-from .records import json_text, json_value
+from .jsontext import json_text, json_value
 from .slots import Conversation
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from .backends.wire import message_from_openai, message_to_openai
 from .content import TextPart
 from .errors import LLMMagicError, StoreError
-from .records import calls_from_dicts, checked_message, json_text
+from .jsontext import json_text
+from .records import calls_from_dicts, checked_message
 from .slots import Conversation, Slot, context_messages
 from .turns import Turn, new_id
 

@@ -25,8 +25,9 @@ from ..content import (
 )
 from ..counts import Usage
 from ..errors import StoreError
+from ..jsontext import json_text
 from ..ledger import LedgerRow
-from ..records import NOT_KEPT, json_text
+from ..records import NOT_KEPT
 from ..turns import Turn
 from .database import fits, text
 

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..records import json_text
+from ..jsontext import json_text
 from .codec import (
     ANSWER_COLUMNS,
     ROW_COLUMNS,

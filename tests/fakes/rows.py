@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from llm_magic.counts import Usage
-from llm_magic.records import head_to_dict, json_text, slot_to_dict
+from llm_magic.jsontext import json_text
+from llm_magic.records import head_to_dict, slot_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
