@@ -84,8 +84,9 @@ def to_frame(conversation: Conversation) -> pd.DataFrame:
 
     What is true of a version stands on each of its rows (conversation … cell_id, status, at); what was
     received, sent and counted only on the answer's (reasoning, data, model, seen, settings, tokens, cost,
-    record), so that sums are right. ``seen`` is the digest of what the turn saw. ``text`` is the text of the message; ``parts`` is missing where the text
-    says it all, else all parts as JSON, pictures included. ``slot`` and ``version`` count from 1.
+    record), so that sums are right. ``text`` is the text of the message; ``parts`` is missing where the text
+    says it all, else all parts as JSON, pictures included. ``slot`` and ``version`` count from 1. ``seen`` is
+    the digest of what the turn saw, see ``Turn.seen``.
 
     Columns, in the order of ``COLUMNS``: conversation, turn_id, cell_id, role, name, text, parts, tool_calls,
     tool_call_id, reasoning, data, model, status, seen, settings, record (string; parts, tool_calls, data,
