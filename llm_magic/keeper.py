@@ -144,7 +144,7 @@ class Keeper:
 
         def write(store: Store) -> None:
             self._owed.settle(store)
-            if self._owed.is_written(snapshot.conversation):
+            if self._owed.takes_draft(snapshot.conversation, draft.turn.id):
                 # It may go on under another id since it was begun.
                 store.write_draft(replace(draft, conversation=snapshot.conversation.id))
 

@@ -93,6 +93,7 @@ class Owed:
         self._waiting: dict[int, Snapshot] = {}
         self._rows: list[LedgerRow] = []
         self._ended: list[str] = []
+        self._over: set[str] = set()
         self._private: set[str] = set()
         self._forgotten: set[str] = set()
         self._to_forget: list[tuple[str, str]] = []
@@ -110,6 +111,7 @@ class Owed:
             self._rows.extend(rows)
             if ended is not None:
                 self._ended.append(ended)
+                self._over.add(ended)
 
     def note_private(self, turn_id: str) -> None:
         """A turn that was asked while nothing was to be stored: what holds it is never written."""
@@ -130,8 +132,11 @@ class Owed:
 
     # In the thread that writes
 
-    def is_written(self, conversation: Conversation) -> bool:
-        """It is in the store, and not to be forgotten."""
+    def takes_draft(self, conversation: Conversation, turn_id: str) -> bool:
+        """A conversation is in the store, and not to be forgotten, and the turn has not ended meanwhile."""
+        # One that has ended may be written already: a draft after it would be taken for what a killed process left.
+        if turn_id in self._over:
+            return False
         return conversation.id in self._written and conversation.id not in self._forgotten
 
     def start_anew(self) -> None:

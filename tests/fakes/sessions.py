@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from llm_magic import slots as base
     from llm_magic.ledger import LedgerRow
     from llm_magic.testing import Script
 
@@ -51,13 +52,13 @@ def talk(session: Session, *scripts: Script, name: str = "main") -> Conversation
     return found
 
 
-def stored(path: Path, conversation: Conversation) -> Conversation:
+def stored(path: Path, conversation: base.Conversation) -> Conversation:
     """A conversation as it is in a store."""
     with contextlib.closing(Store(str(path))) as store:
         return store.read(conversation.id, cls=Conversation)
 
 
-def prompts(conversation: Conversation) -> list[str]:
+def prompts(conversation: base.Conversation) -> list[str]:
     """What was asked in its slots, the version that counts, in order."""
     return [turn.prompt[0].text for turn in conversation.turns]
 

@@ -17,7 +17,7 @@ from llm_magic.api import Conversation
 from llm_magic.errors import StoreError
 from llm_magic.keeper import Keeper
 from llm_magic.owed import snapshot_of
-from llm_magic.store import Store, database, schema
+from llm_magic.store import Draft, Store, database, schema
 from llm_magic.testing import says
 from llm_magic.turns import new_id
 from tests.fakes.kept import asked, row_of, some_turn
@@ -478,6 +478,37 @@ def test_many_threads_use_one_writer(path: Path) -> None:
     assert len({row.turn_id for row in ledger(path)}) == len(ledger(path)) == 40
     with contextlib.closing(Store(str(path))) as store:
         assert {kept.id: kept.n_turns for kept in store.conversations()} == dict.fromkeys(ids, 5)
+
+
+def test_draft_does_not_outlive_its_turn(path: Path) -> None:
+    """A draft whose turn ends before it is written is not: nobody takes it up later, over the whole answer."""
+    keeper = Keeper(new_id(), lambda: str(path))
+    begun, go_on = threading.Event(), threading.Event()
+    chat, turn = Conversation(), some_turn("the whole answer")
+    slot = chat.reserve(None)
+    partial = replace(turn, text="the", status="interrupted")
+
+    def slow(_store: Store) -> bool:
+        begun.set()
+        return go_on.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(keeper.call, slow)
+        assert begun.wait(60)
+        draft = Draft(turn=partial, row=row_of(partial), conversation=chat.id, slot=slot.id)
+        first = keeper.keep_draft(snapshot_of(chat, is_listed=True), draft)
+        chat.add_version(slot, turn)
+        last = keeper.keep(snapshot_of(chat, is_listed=True), row_of(turn), ended=turn.id)
+        go_on.set()
+        assert waiting.result(60)
+    first.result(60)
+    last.result(60)
+    keeper.close()
+
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT count(*) FROM drafts").fetchone() == (0,)
+    assert stored(path, chat).slots == chat.slots
+    assert len(ledger(path)) == 1
 
 
 def test_cancelled_wait_does_not_end_the_thread(path: Path) -> None:
