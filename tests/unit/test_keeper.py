@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -18,15 +19,17 @@ from llm_magic.errors import StoreError
 from llm_magic.keeper import Keeper
 from llm_magic.owed import snapshot_of
 from llm_magic.store import Draft, Store, database, schema
-from llm_magic.testing import says
+from llm_magic.testing import ScriptedBackend, says
 from llm_magic.turns import new_id
 from tests.fakes.kept import asked, row_of, some_turn
 from tests.fakes.sessions import kept_session, ledger, open_session, prompts, stored, talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
+    from llm_magic.backends.base import Request
+    from llm_magic.events import Event
     from llm_magic.session import Session
 
 PRIVATE = "Conversation 'main' was asked while nothing was stored, and is not kept."
@@ -44,6 +47,19 @@ def session(path: Path) -> Iterator[Session]:
     """A session that keeps what it does there."""
     with kept_session(path) as made:
         yield made
+
+
+class SlowToClose(ScriptedBackend):
+    """A backend whose connections take their time to close."""
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        """As scripted."""
+        try:
+            async for event in super().stream(request):
+                yield event
+        finally:
+            for _ in range(2000):
+                await asyncio.sleep(0)
 
 
 def settled(session: Session) -> None:
@@ -563,7 +579,8 @@ def test_fork_keeps_its_own(session: Session, path: Path) -> None:
 def test_end_of_a_session_keeps_what_is_under_way(path: Path) -> None:
     """Closing stops an answer, and its text so far is in the file afterwards."""
     session = open_session(path)
-    chat = talk(session, [*says("some words")[:-1], 3600.0])
+    chat = talk(session)
+    chat.backend = SlowToClose([[*says("some words")[:-1], 3600.0]])
     stream = chat.stream("a")
     next(stream)
 
