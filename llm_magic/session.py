@@ -303,7 +303,10 @@ class Session(Archive):
             self.ledger.add(row)
             snapshot = self.snapshot(plan.conversation) if plan.slot is not None else None
         if self.keeper is not None:
-            await _waited(self.keeper.keep(snapshot, row, ended=turn.id))
+            writing = self.keeper.keep(snapshot, row, ended=turn.id)
+            # Who interrupts wants the cell back at once, and all but the last second has been written.
+            if turn.status != "interrupted":
+                await _waited(writing)
         return Outcome(turn=turn, error=error)
 
     def _row(self, plan: Plan, turn: Turn) -> LedgerRow:
