@@ -155,13 +155,17 @@ class Conversation(base.Conversation):
         return export.to_jsonl(self)
 
     @classmethod
-    def from_jsonl(cls, text: str) -> Self:
-        """A conversation of the messages in OpenAI's format.
+    def from_jsonl(cls, text: str, *, line: int | None = None) -> Self:
+        """A conversation of messages in OpenAI's format, ``{"messages": [...]}`` or a message a line.
+
+        Args:
+            text: The lines.
+            line: Which conversation, by a line of it, where there are several.
 
         Raises:
-            StoreError: A line is not such a message.
+            StoreError: A line is not such a message, or there are several conversations and no line is given.
         """
-        return export.from_jsonl(text, cls=cls)
+        return export.from_jsonl(text, line=line, cls=cls)
 
     def to_markdown(self) -> str:
         """The conversation to read."""

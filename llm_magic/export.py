@@ -13,6 +13,7 @@ from .columns import COUNTED, laid_out
 from .content import text_of
 from .errors import StoreError
 from .frames import placed_frame, plain_rows
+from .jsonl import from_jsonl, from_messages, to_jsonl
 from .jsontext import json_text, json_value
 from .records import (
     FORMAT,
@@ -24,7 +25,7 @@ from .records import (
     to_dict,
 )
 from .slots import Conversation
-from .transcripts import from_jsonl, to_jsonl, to_markdown
+from .transcripts import to_markdown
 from .turns import new_id
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "from_dict",
     "from_frame",
     "from_jsonl",
+    "from_messages",
     "to_dict",
     "to_frame",
     "to_jsonl",

@@ -1,4 +1,8 @@
-"""JSON text that any file can hold, and values read from it; what cannot be is one line that says where."""
+"""JSON text that any file can hold, and values read from it; what is no JSON is one line that says where.
+
+Cells of a frame are read as they are. What people write by hand is read strictly: a key that stands twice in an object
+would hide what was said first.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from typing import Any
 from .errors import StoreError
 
 JSON_HINT = "to_dict() and %chat save write what can be loaded"
+_TRAILING_COMMA = "a comma before the closing bracket"
+_LONGEST_KEY = 40
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -38,3 +44,56 @@ def json_value(text: str, what: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise StoreError(f"{what} is not JSON.", hint=JSON_HINT) from exc
+
+
+def strict_value(text: str, what: str, *, hint: str, has_lines: bool = False) -> Any:
+    """JSON that people may have written, in which no key stands twice in an object.
+
+    Args:
+        text: The text.
+        what: What it is, as a sentence begins.
+        hint: What it should be.
+        has_lines: The place of a mistake is its line and column, not its column alone.
+
+    Raises:
+        StoreError: It is not such JSON; the message says what is wrong, and where.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as exc:
+        line = f"line {exc.lineno}, " if has_lines else ""
+        raise StoreError(f"{what} is not JSON: {_reason(exc)} ({line}column {exc.colno}).", hint=hint) from exc
+    except _TwiceError as exc:
+        raise StoreError(f"{what} has the key {exc.key} twice in one object.", hint="leave one") from exc
+    except (ValueError, RecursionError) as exc:
+        # A number of thousands of digits, brackets in thousands of brackets.
+        raise StoreError(f"{what} is not JSON that can be read.", hint=hint) from exc
+
+
+def brief(value: object) -> str:
+    """Somebody else's key or word for a message of ours: quoted, on one line, not longer than a line."""
+    text = str(value)
+    return repr(text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}…")
+
+
+class _TwiceError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = brief(key)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _TwiceError(next(key for key in keys if keys.count(key) > 1))
+    return made
+
+
+def _reason(exc: json.JSONDecodeError) -> str:
+    # Python names the bracket's place or the comma's, by release.
+    around = exc.doc[: exc.pos + 1].rstrip("}] \t\r\n")
+    rest = exc.doc[exc.pos :].lstrip(", \t\r\n")
+    if around.endswith(",") and rest.startswith(("}", "]")):
+        return _TRAILING_COMMA
+    return exc.msg[:1].lower() + exc.msg[1:]

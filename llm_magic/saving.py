@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import MissingDependencyError, StoreError
-from .export import COLUMNS, from_dict, from_frame, from_jsonl, to_dict, to_frame, to_jsonl, to_markdown
-from .jsontext import json_text, json_value
+from .export import COLUMNS, from_dict, from_frame, from_jsonl, from_messages, to_dict, to_frame, to_jsonl, to_markdown
+from .jsontext import JSON_HINT, json_text, strict_value
 from .slots import Conversation
 
 if TYPE_CHECKING:
@@ -61,36 +61,38 @@ def save(conversation: Conversation, path: str | os.PathLike[str]) -> Path:
 def load(
     path: str | os.PathLike[str],
     *,
+    line: int | None = None,
     cls: type[C] = Conversation,  # type: ignore[assignment]  # the default of C, which mypy does not match up
 ) -> C:
-    """Read a conversation from a file that :func:`save` wrote, or from messages in OpenAI's format (.jsonl).
+    """Read a conversation from a file that :func:`save` wrote, or from messages in OpenAI's format (.jsonl, .json).
 
     Args:
         path: Its suffix says the format: .json, .jsonl, .csv, .parquet.
+        line: Which of several conversations in a .jsonl, by a line of it.
         cls: What to make of it.
 
     Returns:
         A conversation of its own; one of messages alone is called like the file.
 
     Raises:
-        StoreError: The suffix is unknown, the file is missing or damaged.
+        StoreError: The suffix is unknown, the file is missing or damaged, or it holds several conversations.
         MissingDependencyError: .parquet without pyarrow.
     """
     source = Path(path).expanduser()
     suffix = _suffix(source, _LOADED, "loaded")
+    if line is not None and suffix != ".jsonl":
+        raise StoreError(f"{source} holds one conversation.", hint="only .jsonl has lines to choose from")
     try:
         data = source.read_bytes()
     except OSError as exc:
         raise StoreError(f"{source} cannot be read: {exc.strerror or exc}.") from exc
     try:
-        conversation = _decode(data, suffix, cls)
+        conversation = _decode(data, source, line, cls)
     except UnicodeDecodeError as exc:
-        raise StoreError(f"{source} is not text in UTF-8.") from exc
+        number = data.count(b"\n", 0, exc.start) + 1
+        raise StoreError(f"{source}: line {number} is not text in UTF-8.", hint="save it as UTF-8") from exc
     except StoreError as exc:
         raise StoreError(f"{source}: {exc.message}", hint=exc.hint) from exc
-    if suffix == ".jsonl":
-        # Messages have no name of their own.
-        conversation.name = source.stem
     return conversation
 
 
@@ -120,16 +122,28 @@ def _encode(conversation: Conversation, suffix: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _decode(data: bytes, suffix: str, cls: type[C]) -> C:
-    match suffix:
+def _decode(data: bytes, source: Path, line: int | None, cls: type[C]) -> C:
+    match source.suffix.lower():
         case ".json":
-            return from_dict(json_value(data.decode("utf-8-sig"), "The file"), cls=cls)
+            return _from_json(data.decode("utf-8-sig"), source, cls)
         case ".jsonl":
-            return from_jsonl(data.decode("utf-8-sig"), cls=cls)
+            return _named(from_jsonl(data.decode("utf-8-sig"), line=line, cls=cls), source)
         case ".csv":
             return from_frame(_from_csv(data), cls=cls)
         case _:
             return from_frame(_from_parquet(data), cls=cls)
+
+
+def _from_json(text: str, source: Path, cls: type[C]) -> C:
+    value = strict_value(text, "The file", hint=JSON_HINT, has_lines=True)
+    is_messages = isinstance(value, list) or (isinstance(value, dict) and "messages" in value and "format" not in value)
+    return _named(from_messages(value, cls=cls), source) if is_messages else from_dict(value, cls=cls)
+
+
+def _named(conversation: C, source: Path) -> C:
+    """Messages have no name of their own: they are called like the file."""
+    conversation.name = source.stem
+    return conversation
 
 
 def _clean_frame(conversation: Conversation) -> pd.DataFrame:
@@ -156,8 +170,11 @@ def _from_parquet(data: bytes) -> pd.DataFrame:
     _need_pyarrow()
     import pandas as pd
     import pyarrow as pa
+    from pyarrow import parquet
 
     try:
+        # pandas trusts a file that its texts are UTF-8, until somebody looks at them.
+        parquet.read_table(io.BytesIO(data)).validate(full=True)
         return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as exc:
         raise StoreError("This is not a Parquet file that can be read.") from exc
@@ -168,11 +185,19 @@ def _from_csv(data: bytes) -> pd.DataFrame:
 
     try:
         # As text: from_frame() knows the kinds, and "NA" is a word somebody may have said.
-        return pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+        frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except pd.errors.EmptyDataError as exc:
         raise StoreError("The file is empty.") from exc
     except pd.errors.ParserError as exc:
-        raise StoreError("This is not a CSV file that can be read.") from exc
+        raise StoreError(f"This is not a CSV file that can be read: {_one_line(exc)}.") from exc
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes what stands before the header's cells for names of rows.
+        raise StoreError("The rows have more cells than the header.", hint="is a comma or a quote too many?")
+    return frame
+
+
+def _one_line(exc: Exception) -> str:
+    return " ".join(str(exc).split()).rstrip(".")
 
 
 def _need_pyarrow() -> None:

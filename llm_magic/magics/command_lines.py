@@ -28,7 +28,7 @@ _NUMBERS: Mapping[Reads, tuple[str, str]] = {
     "version": (rf"{_N}\.{_N}", "a turn's number and a version's, such as 2.1"),
     "turn or version": (rf"{_N}(?:\.{_N})?", "a turn's number"),
     "two turns": (rf"{_N}\s+KEYWORD\s+{_N}", "two turns' numbers, such as 3 before 1"),
-    "word and turn": (rf"(?:KEYWORD\s+{_N})?", "a place to fork at"),
+    "word and number": (rf"(?:KEYWORD\s+{_N})?", "KEYWORD and a number"),
 }
 
 
@@ -89,7 +89,7 @@ def _command(row: CommandRow, text: str) -> Command:
         raise ConfigurationError(f"%chat {row.name} takes nothing after it.", hint=ASK_HINT)
     if row.reads == "rest":
         return Command(name=row.name, argument=text)
-    if row.reads not in ("word", "word and turn"):
+    if row.reads not in ("word", "word and number"):
         return Command(name=row.name, numbers=_numbers(row, text))
     word = _one_word(row, text)
     if row.choices and word.text not in row.choices:
@@ -111,5 +111,7 @@ def _numbers(row: CommandRow, text: str) -> tuple[int, ...]:
     pattern, what = _NUMBERS[row.reads]
     found = re.fullmatch(pattern.replace("KEYWORD", row.keyword), text)
     if found is None:
-        raise ConfigurationError(f"{cut(text)} is not {what}.", hint=f"{command_line(row)}; {ASK_HINT}")
+        what = what.replace("KEYWORD", f"'{row.keyword}'")
+        also = "quote what holds spaces" if row.reads == "word and number" else ASK_HINT
+        raise ConfigurationError(f"{cut(text)} is not {what}.", hint=f"{command_line(row)}; {also}")
     return tuple(int(number) for number in found.groups() if number is not None)

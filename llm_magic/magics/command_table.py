@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 ASK_HINT = "to ask, use %%chat or %llm"
 # How a command's argument is read: one word (quoted where it holds spaces), the number of a turn (3), of a version
-# (3.2), of either, two turns (3 before 1), a word and a turn (NAME at 3), or all that follows, as it is.
-Reads: TypeAlias = Literal["word", "turn", "version", "turn or version", "two turns", "word and turn", "rest"]
+# (3.2), of either, two turns (3 before 1), a word and a number (NAME at 3), or all that follows, as it is.
+Reads: TypeAlias = Literal["word", "turn", "version", "turn or version", "two turns", "word and number", "rest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class CommandRow:
         metavar: What its argument is called; "" for none.
         reads: How the argument is read.
         is_required: It cannot do without its argument.
-        keyword: The word between its two arguments, where it takes two; the second is a turn's number.
+        keyword: The word between its two arguments, where it takes two; the second is a number.
         choices: Allowed arguments, empty for any.
         gives: What it returns: "DataFrame", "value", or "" for nothing.
         completes: What Tab offers for its argument, beside the choices.
@@ -96,7 +96,7 @@ GROUPS: tuple[CommandGroup, ...] = (
             CommandRow(
                 name="fork",
                 metavar="NAME [at N]",
-                reads="word and turn",
+                reads="word and number",
                 keyword="at",
                 is_required=True,
                 completes="conversations",
@@ -243,10 +243,12 @@ GROUPS: tuple[CommandGroup, ...] = (
             ),
             CommandRow(
                 name="load",
-                metavar="FILE",
+                metavar="FILE [at LINE]",
+                reads="word and number",
+                keyword="at",
                 is_required=True,
                 completes="files",
-                help="make a new conversation of a saved one",
+                help="make a conversation of a saved one or of OpenAI's messages; LINE: one of several in .jsonl",
             ),
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .. import api, continuation, rendering, saving
+from .. import api, continuation, jsonl, rendering, saving
 from ..config import public, shown
 from ..config import setting as setting_row
 from ..errors import ConfigurationError
@@ -185,9 +185,11 @@ class Commands:
 
     def _load(self, command: Command) -> None:
         path = Path(command.argument or "").expanduser()
-        loaded = saving.load(path, cls=api.Conversation)
+        loaded = saving.load(path, line=command.number, cls=api.Conversation)
         self._session.adopt(loaded)
         self._say(f"conversation {loaded.name!r}: {count(len(loaded.slots), 'turn')} from {path}")
+        for notice in jsonl.unkept(loaded):
+            self._say(notice)
 
     def _local(self, command: Command) -> None:
         from ..backends import weights

@@ -19,6 +19,7 @@ from llm_magic.content import (
     Part,
     TextPart,
     ToolCall,
+    message,
 )
 from llm_magic.counts import Usage
 from llm_magic.slots import CellKey, Conversation, Slot
@@ -86,6 +87,20 @@ USAGES = st.builds(
         for field in fields(Usage)
     },
 )
+
+
+def ask(conversation: Conversation, text: str, answer: str = "fine", cell: str | None = None, **turn: Any) -> Turn:
+    """A turn of a conversation, as the session adds it."""
+    slot = conversation.reserve(CellKey(cell_id=cell) if cell else None)
+    values: dict[str, Any] = {
+        "prompt": (message("user", text),),
+        "text": answer,
+        "seen": conversation.context(slot.id).seen,
+        "cell_id": cell,
+    }
+    made = Turn(id=f"{text}-{len(slot.versions)}", **values | turn)
+    conversation.add_version(slot, made)
+    return made
 
 
 def some_or_none(*, has_empty: bool) -> SearchStrategy[str | None]:

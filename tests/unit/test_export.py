@@ -1,4 +1,4 @@
-"""Conversations as frame, dict, JSON Lines and Markdown, and back."""
+"""Conversations as frame, dict and Markdown, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic import config
-from llm_magic.content import ImagePart, Message, TextPart, ToolCall, message
+from llm_magic.content import ImagePart, Message, TextPart, message
 from llm_magic.counts import Usage
 from llm_magic.errors import StoreError
 from llm_magic.export import (
@@ -26,9 +26,9 @@ from llm_magic.export import (
     to_markdown,
 )
 from llm_magic.records import CONNECTION
-from llm_magic.slots import CellKey, Conversation, Slot, context_messages
+from llm_magic.slots import Conversation, Slot
 from llm_magic.turns import Turn
-from tests.fakes.conversations import TEXTS, conversations
+from tests.fakes.conversations import ask, conversations
 
 DTYPES = {
     "conversation": "string",
@@ -59,20 +59,6 @@ DTYPES = {
     "record": "string",
 }
 PNG = b"\x89PNG\r\n\x1a\n\x00\xff"
-
-
-def ask(conversation: Conversation, text: str, answer: str = "fine", cell: str | None = None, **turn: Any) -> Turn:
-    """A turn of a conversation, as the session adds it."""
-    slot = conversation.reserve(CellKey(cell_id=cell) if cell else None)
-    values: dict[str, Any] = {
-        "prompt": (message("user", text),),
-        "text": answer,
-        "seen": conversation.context(slot.id).seen,
-        "cell_id": cell,
-    }
-    made = Turn(id=f"{text}-{len(slot.versions)}", **values | turn)
-    conversation.add_version(slot, made)
-    return made
 
 
 @pytest.fixture
@@ -451,173 +437,6 @@ def test_subclass_comes_back_as_itself(talk: Conversation) -> None:
     assert type(from_dict(to_dict(talk), cls=Special)) is Special
     assert type(from_frame(to_frame(talk), cls=Special)) is Special
     assert type(from_jsonl(to_jsonl(talk), cls=Special)) is Special
-
-
-# JSON Lines
-
-
-def test_jsonl_is_what_would_be_sent(talk: Conversation) -> None:
-    """One line in the fine-tuning format: the system prompt and the current versions."""
-    text = to_jsonl(replace(talk, slots=talk.slots[1:]))
-
-    assert text.endswith("\n")
-    assert json.loads(text) == {
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "two"},
-            {"role": "assistant", "content": "Red."},
-        ]
-    }
-
-
-def test_jsonl_leaves_out_what_is_not_sent(talk: Conversation) -> None:
-    """Failed, hidden and former versions are not in it."""
-    ask(talk, "three", "", "c3", status="failed")
-    talk.slots = (replace(talk.slots[0], is_hidden=True), *talk.slots[1:])
-
-    assert [item["content"] for item in json.loads(to_jsonl(talk))["messages"]] == [
-        "Be brief.",
-        "two",
-        "Red.",
-    ]
-
-
-def test_jsonl_has_the_system_prompt_that_was_sent() -> None:
-    """A conversation that takes the session's system prompt has the one its last turn was sent with."""
-    conversation = Conversation()
-    ask(conversation, "one", system="Session's.")
-
-    assert json.loads(to_jsonl(conversation))["messages"][0] == {"role": "system", "content": "Session's."}
-
-
-@given(st.lists(st.tuples(TEXTS.filter(bool), TEXTS.filter(bool)), max_size=4), st.none() | TEXTS.filter(bool))
-@settings(deadline=None)
-def test_jsonl_round_trip_keeps_the_messages(pairs: list[tuple[str, str]], system: str | None) -> None:
-    """What would be sent is sent again after a round trip, and nothing is stale."""
-    conversation = Conversation(system=system)
-    for number, (text, answer) in enumerate(pairs):
-        ask(conversation, text, answer, f"c{number}")
-
-    made = from_jsonl(to_jsonl(conversation))
-
-    assert made.system == system
-    assert context_messages(made.system, made.context().messages, ()) == context_messages(
-        system, conversation.context().messages, ()
-    )
-    assert not any(made.is_stale(slot) for slot in made.slots)
-
-
-ROLE_LISTS = st.lists(st.sampled_from(["system", "developer", "user", "assistant", "tool"]), max_size=8)
-
-
-@pytest.mark.parametrize("form", ["one line", "a line each"])
-@given(roles=ROLE_LISTS)
-@settings(deadline=None)
-def test_jsonl_takes_any_order_of_roles(roles: list[str], form: str) -> None:
-    """Any order of messages becomes slots, and no message up to the last answer is lost."""
-    messages = [{"role": role, "content": f"{role} {index}"} for index, role in enumerate(roles)]
-    text = json.dumps({"messages": messages}) if form == "one line" else "\n\n".join(map(json.dumps, messages))
-
-    made = from_jsonl(text)
-
-    last = max((index for index, role in enumerate(roles) if role == "assistant"), default=-1)
-    answered = [item["content"] for item in messages[: last + 1]]
-    if roles[:1] == ["system"]:
-        assert made.system == "system 0"
-        answered = answered[1:]
-    sent = [item.text for turn in made.before(None) for item in turn.messages()]
-    assert sent == answered
-    assert len(made.before(None)) == roles.count("assistant")
-
-
-def test_jsonl_keeps_a_question_without_an_answer() -> None:
-    """Messages after the last answer are kept as a failed turn, which is not sent."""
-    made = from_jsonl('{"role": "user", "content": "and?"}')
-
-    turn = made.slots[0].versions[0]
-    assert (turn.prompt_text, turn.status, made.turns) == ("and?", "failed", ())
-
-
-def test_jsonl_keeps_tool_calls_with_what_is_asked() -> None:
-    """Calls and the tools' answers are part of what is asked, so that they are sent again, whole."""
-    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
-    messages = [
-        {"role": "user", "content": "1 + 1?"},
-        {"role": "assistant", "content": "", "tool_calls": [call]},
-        {"role": "tool", "content": "2", "tool_call_id": "c"},
-        {"role": "assistant", "content": "2."},
-    ]
-
-    made = from_jsonl(json.dumps({"messages": messages}))
-
-    assert len(made.slots) == 1
-    assert [item.role for item in made.turns[0].messages()] == ["user", "assistant", "tool", "assistant"]
-    assert made.turns[0].prompt[1].tool_calls == (ToolCall(id="c", name="add", arguments="{}"),)
-    again = from_jsonl(to_jsonl(made))
-    assert again.turns[0].messages() == made.turns[0].messages()
-
-
-def test_jsonl_ends_with_a_call_that_nobody_answered() -> None:
-    """A call at the end is the answer there is: kept with its text, which is sent."""
-    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
-    messages = [
-        {"role": "user", "content": "?"},
-        {"role": "assistant", "content": "Hm.", "tool_calls": [call]},
-    ]
-
-    turn = from_jsonl(json.dumps({"messages": messages})).turns[0]
-
-    assert (turn.text, turn.status) == ("Hm.", "complete")
-    assert turn.tool_calls == (ToolCall(id="c", name="add", arguments="{}"),)
-
-
-def test_jsonl_system_prompt_is_that_of_the_turns() -> None:
-    """Turns say which system prompt they were asked with; one by a named author is a message like others."""
-    system = {"role": "system", "content": "Be brief."}
-    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-
-    plain = from_jsonl(json.dumps({"messages": [system, *talk]}))
-    named = from_jsonl(json.dumps({"messages": [{**system, "name": "boss"}, *talk]}))
-
-    assert (plain.system, plain.turns[0].system) == ("Be brief.", "Be brief.")
-    assert (named.system, named.turns[0].prompt[0].name) == (None, "boss")
-
-
-def test_jsonl_may_begin_with_a_byte_order_mark() -> None:
-    """Text that an editor marked is read all the same."""
-    assert from_jsonl('\ufeff{"role": "assistant", "content": "b"}').turns[0].text == "b"
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("{", "Line 1 is not JSON"),
-        ('{"role": "user", "content": "a"}\n\nnope', "Line 3 is not JSON"),
-        ("[1]", "Line 1 is not a JSON object"),
-        ('{"messages": 1}', "Line 1 has no list"),
-        ('{"messages": [1]}', "Line 1 has a message that is not"),
-        ('{"content": "a"}', "Line 1"),
-        ('{"role": "wizard", "content": "a"}', "Line 1.*wizard"),
-        ('{"role": "user", "name": 5, "content": "a"}', "Line 1: .*'name'"),
-        ('{"role": "assistant", "tool_calls": 5}', "Line 1: .*'tool_calls'"),
-        ('{"role": "assistant", "tool_calls": [{"id": "c"}]}', "Line 1: .*'tool_calls'"),
-        ('{"role": "user", "content": 5}', "Line 1: "),
-        ('{"role": "user", "content": [5]}', "Line 1: "),
-        (
-            '{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}',
-            "Line 1: ",
-        ),
-        ('{"messages": []}\n{"messages": []}', "Line 2 begins a second"),
-        ('{"role": "user", "content": "a"}\n{"messages": []}', "Line 2 begins a second"),
-        ("[" * 100_000, "Line 1 is not JSON"),
-    ],
-)
-def test_jsonl_bad_line_is_named(text: str, says: str) -> None:
-    """A line that is no message is named by its number, in one line."""
-    with pytest.raises(StoreError, match=says) as caught:
-        from_jsonl(text)
-
-    assert "\n" not in str(caught.value)
 
 
 # Markdown

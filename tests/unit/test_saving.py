@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llm_magic.content import ImagePart, Message, TextPart, message
 from llm_magic.errors import MissingDependencyError, StoreError
@@ -172,7 +173,7 @@ def test_broken_file_is_one_line(suffix: str, data: bytes, tmp_path: Path) -> No
     """Whatever a file holds, what cannot be loaded is a StoreError of one line that names the file."""
     path = tmp_path / f"talk{suffix}"
     path.write_bytes(data)
-    if suffix == ".jsonl" and not data:
+    if (suffix, data) in ((".jsonl", b""), (".json", b"[]")):
         assert load(path).slots == ()
         return
 
@@ -181,6 +182,88 @@ def test_broken_file_is_one_line(suffix: str, data: bytes, tmp_path: Path) -> No
 
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", LOADED)
+@given(data=st.data())
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_file_is_a_conversation_or_one_line(
+    talk: Conversation, suffix: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    """A file with any bytes in it changed is a conversation or a StoreError of one line, never anything else."""
+    path = save(talk, tmp_path / f"talk{suffix}")
+    content = path.read_bytes()
+    start = data.draw(st.integers(0, len(content)))
+    length = data.draw(st.sampled_from([0, 1, 4, 50]))
+    words = [b"null", b"-1", b"1e999", b"9" * 25, b"[]", b"{}", b'"x"', b",", b"\n", b"\xff", b""]
+    path.write_bytes(
+        content[:start] + data.draw(st.sampled_from(words) | st.binary(max_size=8)) + content[start + length :]
+    )
+
+    said = ""
+    try:
+        load(path)
+    except StoreError as exc:
+        said = str(exc)
+
+    assert "\n" not in said
+    assert not said or str(path) in said
+
+
+def test_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    """Text in another encoding is named with the line where it shows."""
+    path = tmp_path / "talk.jsonl"
+    path.write_bytes(b'{"role": "user", "content": "a"}\n{"role": "user", "content": "caf\xe9"}')
+
+    with pytest.raises(StoreError, match=r"talk\.jsonl: line 2 is not text in UTF-8"):
+        load(path)
+
+
+def test_mistake_in_a_json_file_is_found_by_line_and_column(talk: Conversation, tmp_path: Path) -> None:
+    """A comma too many in a file of many lines is found, and so is a key that stands twice."""
+    path = save(talk, tmp_path / "talk.json")
+    text = path.read_text(encoding="utf-8")
+
+    path.write_text(text.replace('"system": "Be brief.",', '"system": "Be brief.",,', 1), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"talk\.json: The file is not JSON: .* \(line 6, column 24\)"):
+        load(path)
+    path.write_text(text.replace('"version": 2,', '"version": 2, "version": 1,', 1), encoding="utf-8")
+    with pytest.raises(StoreError, match="has the key 'version' twice"):
+        load(path)
+
+
+def test_json_of_messages_is_loaded(tmp_path: Path) -> None:
+    """A .json of messages in OpenAI's format is a conversation called like the file."""
+    path = tmp_path / "trip.json"
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    for data in (messages, {"messages": messages}):
+        path.write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+        made = load(path)
+
+        assert (made.name, made.turns[0].text) == ("trip", "b")
+
+
+def test_line_says_which_conversation_to_load(tmp_path: Path) -> None:
+    """Of several conversations in a .jsonl one is loaded, by its line; other files hold one."""
+    path = tmp_path / "talk.jsonl"
+    path.write_text("\n".join(json.dumps({"messages": [{"role": "assistant", "content": text}]}) for text in "abc"))
+
+    assert load(path, line=2).turns[0].text == "b"
+    with pytest.raises(StoreError, match=r"talk\.jsonl: There are 3 conversations, at lines 1, 2, 3"):
+        load(path)
+    with pytest.raises(StoreError, match=r"talk\.json holds one conversation"):
+        load(tmp_path / "talk.json", line=2)
+
+
+def test_csv_with_longer_rows_is_refused(talk: Conversation, tmp_path: Path) -> None:
+    """A comma too many in every row does not move all cells by one column."""
+    path = save(talk, tmp_path / "talk.csv")
+    head, *rows = path.read_text(encoding="utf-8").split('\n"main",')
+    path.write_text(head + "".join(f'\n"more","main",{row}' for row in rows), encoding="utf-8")
+
+    with pytest.raises(StoreError, match="rows have more cells than the header"):
+        load(path)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".csv", ".parquet"])
