@@ -101,7 +101,10 @@ def test_command_number_is_an_integer() -> None:
         ("retry 1.2", "'1.2' is not a turn's number"),
         ("use", "%chat use needs its NAME"),
         ("save", "%chat save needs its FILE"),
-        ("load my talk.json", "'talk.json' is not 'at' and a number.  Hint: %chat load FILE [at LINE]; quote what holds spaces"),
+        (
+            "load my talk.json",
+            "'talk.json' is not 'at' and a number.  Hint: %chat load FILE [at LINE]; quote what holds spaces",
+        ),
         ("list all", "%chat list takes nothing after it.  Hint: to ask, use"),
         ("new my talk", "quote it if it holds spaces"),
         ("use ''", "NAME is empty"),
