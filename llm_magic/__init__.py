@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         StreamInterruptedError,
         ToolError,
     )
+    from .finetuning import check_jsonl
     from .reply import Reply
     from .values import register_content
 
@@ -68,6 +69,7 @@ _HOMES = {
     "ToolError": "errors",
     "allow_nested": "engine",
     "ask": "api",
+    "check_jsonl": "finetuning",
     "conversation": "api",
     "models": "api",
     "register_backend": "backends.registry",
@@ -100,6 +102,7 @@ __all__ = [
     "__version__",
     "allow_nested",
     "ask",
+    "check_jsonl",
     "conversation",
     "models",
     "register_backend",

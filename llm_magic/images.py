@@ -123,6 +123,19 @@ def image_from_bytes(data: bytes, *, max_edge_px: int = 2048, detail: Detail = "
     return _ENCODED.get(key, lambda: _from_bytes(data, max_edge_px, detail))
 
 
+def image_kind(data: bytes) -> tuple[str, str] | None:
+    """Format and mode of an encoded picture, by its header: ("PNG", "RGBA"); None where Pillow cannot read it."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                return image.format or "", image.mode
+    except Exception:  # noqa: BLE001  # Pillow raises a dozen kinds for broken data
+        return None
+
+
 def image_from_array(array: Any, *, max_edge_px: int = 2048, detail: Detail = "auto") -> ImagePart:
     """A part from pixels.
 

@@ -46,7 +46,7 @@ def json_value(text: str, what: str) -> Any:
         raise StoreError(f"{what} is not JSON.", hint=JSON_HINT) from exc
 
 
-def strict_value(text: str, what: str, *, hint: str, has_lines: bool = False) -> Any:
+def strict_value(text: str, what: str, *, hint: str, has_lines: bool = False, is_standard: bool = False) -> Any:
     """JSON that people may have written, in which no key stands twice in an object.
 
     Args:
@@ -54,12 +54,13 @@ def strict_value(text: str, what: str, *, hint: str, has_lines: bool = False) ->
         what: What it is, as a sentence begins.
         hint: What it should be.
         has_lines: The place of a mistake is its line and column, not its column alone.
+        is_standard: NaN and Infinity, which Python writes and reads, are no JSON either.
 
     Raises:
         StoreError: It is not such JSON; the message says what is wrong, and where.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse if is_standard else None)
     except json.JSONDecodeError as exc:
         line = f"line {exc.lineno}, " if has_lines else ""
         raise StoreError(f"{what} is not JSON: {_reason(exc)} ({line}column {exc.colno}).", hint=hint) from exc
@@ -80,6 +81,10 @@ class _TwiceError(Exception):
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = brief(key)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

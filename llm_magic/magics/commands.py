@@ -182,6 +182,11 @@ class Commands:
         path = Path(command.argument or "").expanduser()
         saving.save(self._session.current, path)
         self._say(f"saved {count(len(self._session.current.slots), 'turn')} to {path}")
+        if path.suffix.lower() == ".jsonl":
+            from .. import finetuning
+
+            for line in finetuning.verdict(path.read_text(encoding="utf-8")):
+                self._say(line)
 
     def _load(self, command: Command) -> None:
         path = Path(command.argument or "").expanduser()

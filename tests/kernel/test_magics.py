@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING
 
@@ -289,6 +290,24 @@ def test_tables_have_their_columns(chat: Chat, tmp_path: Path) -> None:
         chat.run(f"%chat save {path}\n%chat load {path}", "c").checked()
         assert chat.kernel.value("get_ipython()._llm_magic.session.current.turns[-1].text") == "hello"
     assert "did you mean" in chat.one_line(chat.run("%chat lod x", "d"))
+
+
+def test_saved_messages_are_checked_and_foreign_ones_loaded(chat: Chat, tmp_path: Path) -> None:
+    """save says what a provider would refuse; load takes one of several, and says what it does not keep."""
+    chat.begin()
+    chat.run("%%chat\nhello", "a").checked()
+    saved = chat.run(f"%chat save {tmp_path}/talk.jsonl", "b").checked()
+    assert saved.stdout.splitlines()[-1] == "1 example for fine-tuning, nothing a provider would refuse"
+
+    path = tmp_path / "train.jsonl"
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]
+    path.write_text("".join(json.dumps({"messages": talk[:number]}) + "\n" for number in (1, 2)), encoding="utf-8")
+    assert "2 conversations, at lines 1, 2" in chat.one_line(chat.run(f"%chat load {path}", "c"))
+    loaded = chat.run(f"%chat load {path} at 2", "d").checked()
+    assert loaded.stdout.splitlines() == [
+        f"conversation 'train': 1 turn from {path}",
+        "not kept from the file: 'weight'",
+    ]
 
 
 def test_dry_run_sends_nothing(chat: Chat) -> None:

@@ -53,10 +53,11 @@ def module() -> None:
     reply: Reply = llm_magic.ask("a")
     table: pd.DataFrame = llm_magic.usage(scope="all")
     offered: pd.DataFrame = llm_magic.models("gpt")
+    problems: pd.DataFrame = llm_magic.check_jsonl(current.to_jsonl(), model="gpt-4.1-mini")
     llm_magic.register_content(dict, lambda value: str(value))
     llm_magic.register_backend("mine", ScriptedBackend)
     llm_magic.allow_nested()
     try:
-        print(current, reply, table, offered)
+        print(current, reply, table, offered, problems)
     except llm_magic.LLMMagicError as exc:
         print(exc.message, exc.hint)
