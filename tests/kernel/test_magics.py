@@ -295,7 +295,7 @@ def test_tables_have_their_columns(chat: Chat, tmp_path: Path) -> None:
 def test_saved_messages_are_checked_and_foreign_ones_loaded(chat: Chat, tmp_path: Path) -> None:
     """save says what a provider would refuse; load takes one of several, and says what it does not keep."""
     chat.begin()
-    chat.run("%%chat\nhello", "a").checked()
+    chat.run("%%chat\nhello", "checked").checked()
     saved = chat.run(f"%chat save {tmp_path}/talk.jsonl", "b").checked()
     assert saved.stdout.splitlines()[-1] == "1 example for fine-tuning, nothing a provider would refuse"
 
