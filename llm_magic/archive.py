@@ -80,7 +80,7 @@ class Archive(Shelf):
         if self.keeper is None:
             return
         with self.lock:
-            snapshots = [self.snapshot(c) for c in self.conversations if any(slot.versions for slot in c.slots)]
+            snapshots = [self.snapshot(c) for c in self.conversations if c.is_begun]
             # The one in use is the last changed: what comes back after a restart.
             is_new, self._used = self._used is not self.current, self.current
         for snapshot in sorted(snapshots, key=lambda one: one.conversation is self.current):

@@ -175,6 +175,11 @@ class Conversation:
         """Current versions, in order; slots without one are left out."""
         return tuple(turn for slot in self.slots if (turn := slot.current) is not None)
 
+    @property
+    def is_begun(self) -> bool:
+        """Something has been asked, though all of it may have been taken back."""
+        return bool(self._future) or any(slot.versions for slot in self.slots)
+
     # Finding slots
 
     def find(

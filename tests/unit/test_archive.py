@@ -46,6 +46,22 @@ def formerly(path: Path, *asked: str, name: str = "main", notebook: str | None =
 # Coming back
 
 
+def test_conversation_that_was_taken_back_whole_is_empty_in_the_file(path: Path) -> None:
+    """Undone to the first ask, nothing of it is offered after a restart."""
+    with kept_session(path) as session:
+        chat = talk(session)
+        chat.ask("a")
+        chat.undo()
+        session.keep_all()
+        assert session.keeper is not None
+        session.keeper.call(lambda store: store.secret)
+
+        assert stored(path, chat).slots == ()
+
+    with kept_session(path) as session:
+        assert session.kept() == ()
+
+
 def test_marks_are_kept_without_an_ask(path: Path) -> None:
     """What was picked, hidden, moved, taken back and made again is so in the file, change by change."""
     back = Conversation()
