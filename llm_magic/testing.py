@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .counts import Usage
 
 _CLOSE_S = 5.0
+_BEGINNING = message("assistant", "Well,")
 Script: TypeAlias = "Sequence[Event | BackendError | float]"
 
 
@@ -126,6 +127,8 @@ async def check_backend(
         if failing_model is not None:
             await _check_failure(backend, replace(request, model=failing_model, max_retries=0), secret)
         _check_order(await _all(backend, request))
+        if backend.info().continues == "prefix":
+            _check_order(await _all(backend, replace(request, messages=(*request.messages, _BEGINNING))))
         models = await backend.models()
         assert all("id" in item for item in models), "every model has an id"
         _check_info(backend, secret)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
 
+from llm_magic.api import Conversation
 from llm_magic.backends.base import Timeouts
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.backends.wire import part_to_openai
-from llm_magic.content import ImagePart, Message, TextPart
+from llm_magic.config import Config
+from llm_magic.content import ImagePart, Message, TextPart, message
 from llm_magic.errors import (
     AuthenticationError,
     BackendError,
@@ -27,12 +30,16 @@ from llm_magic.errors import (
     StreamInterruptedError,
 )
 from llm_magic.events import Notice, Opened, RefusalDelta, Retrying, TextDelta, ToolCallDelta
+from llm_magic.session import Session
 from llm_magic.testing import ScriptedBackend, check_backend
 from tests.fakes.asking import aask, ask, request
+from tests.fakes.going_on import MANNERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
+    from llm_magic.backends.dialect import PrefixForm
+    from llm_magic.events import Event
     from tests.fakes.server import FakeServer
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -70,6 +77,7 @@ def test_the_openai_backend_keeps_the_protocol(fake_server: FakeServer) -> None:
 def test_the_scripted_backend_keeps_the_protocol() -> None:
     """What other tests stand on."""
     asyncio.run(check_backend(ScriptedBackend, model="any"))
+    asyncio.run(check_backend(lambda: ScriptedBackend(continues="prefix"), model="any"))
 
 
 # What is sent
@@ -595,3 +603,59 @@ def test_many_requests_are_billed_as_reported(backend: OpenAIBackend, fake_serve
     exact = [bill for bill in fake_server.billed if bill.is_reported]
     assert len(reported) == len(exact) == 40
     assert sum(usage.total_tokens for usage in reported) == sum(b.input_tokens + b.output_tokens for b in exact)
+
+
+# Going on with a partial answer
+
+
+@pytest.mark.parametrize("manner", ["prefix", *sorted(MANNERS)])
+@pytest.mark.parametrize("after", [1, 17, 60, 61, 199, 200])
+def test_a_partial_answer_becomes_whole(fake_server: FakeServer, manner: str, after: int) -> None:
+    """Over HTTP: stopped after some tokens, it ends as if it had never been stopped, by prefix and by asking."""
+    whole = fake_server.text_of("tokens-200")
+    way: Literal["ask", "plain"] = "plain" if manner == "prefix" else "ask"
+    backend = OpenAIBackend(base_url=fake_server.url, api_key=CANARY, continues=way)
+    session = Session(config=Config(environ={}), conversation_type=Conversation)
+    chat = Conversation(backend=backend, model=f"goes-on-{manner}@200/{after}", session=session)
+    came = ""
+    with contextlib.closing(cast("Generator[Event]", chat.stream("say it"))) as events:
+        while came != fake_server.text_of(f"tokens-{after}"):
+            event = next(events)
+            came += event.text if isinstance(event, TextDelta) else ""
+    assert (chat.turns[0].text, chat.turns[0].status) == (came, "interrupted")
+
+    reply = chat.go_on()
+    session.run(backend.aclose())
+
+    assert (reply.text, reply.turn.status) == (whole, "complete")
+    assert len(fake_server.billed) == len(session.ledger.rows) == 2
+    bill, row = fake_server.billed[1], session.ledger.rows[1]
+    assert (row.input_tokens, row.output_tokens, row.is_estimate) == (bill.input_tokens, bill.output_tokens, False)
+
+
+@pytest.mark.parametrize("form", ["plain", "prefix", "continue_final_message"])
+def test_servers_are_told_of_the_beginning_in_their_own_way(fake_server: FakeServer, form: PrefixForm) -> None:
+    """The last message is the partial answer, marked as the server wants it."""
+    beginning = message("assistant", fake_server.text_of("tokens-3"))
+    backend = OpenAIBackend(base_url=fake_server.url, api_key=CANARY, continues=form)
+
+    answer = ask(backend, request("goes-on-prefix@5", message("user", "say it"), beginning))
+
+    assert beginning.text + answer.text == fake_server.text_of("tokens-5")
+    body = fake_server.requests[0].body
+    assert body["messages"][1] == {"role": "assistant", "content": beginning.text} | (
+        {"prefix": True} if form == "prefix" else {}
+    )
+    assert body.get("continue_final_message", False) is (form == "continue_final_message")
+    assert body.get("add_generation_prompt") is (False if form == "continue_final_message" else None)
+
+
+def test_a_thinking_model_goes_on_answering(fake_server: FakeServer) -> None:
+    """Its template begins an answer with thoughts, but not in the middle of one."""
+    backend = OpenAIBackend(base_url=fake_server.url, api_key=CANARY, continues="plain")
+    asked = request("deepseek-r1", message("user", "say it"), message("assistant", "then"))
+
+    answer = ask(backend, asked)
+
+    assert answer.reasoning == ""
+    assert "I say" in answer.text

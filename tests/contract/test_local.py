@@ -11,17 +11,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from llm_magic.api import Conversation
 from llm_magic.backends import weights
 from llm_magic.backends.base import Backend, Request
 from llm_magic.backends.local import LocalBackend
+from llm_magic.config import Config
 from llm_magic.content import ImagePart, Message, TextPart, message
 from llm_magic.errors import BackendError, ContextLengthError, RequestRejectedError, StreamInterruptedError
 from llm_magic.events import Completed, Notice, TextDelta, UsageReport
+from llm_magic.session import Session
 from llm_magic.testing import check_backend
 
 if TYPE_CHECKING:
@@ -340,6 +344,48 @@ def test_a_log_that_cannot_be_written_is_one_line(
         runner.run(collect(LocalBackend(model_path=local_weights), ask()))
 
     assert "LLM_MAGIC_CACHE_DIR" in str(caught.value)
+
+
+# Going on with a partial answer
+
+
+def test_it_goes_on_from_a_beginning(backend: LocalBackend, runner: asyncio.Runner) -> None:
+    """Cut after any of its tokens and gone on with, an answer is the one it gives at once: its warmth is 0."""
+    question = ask("Tell me about the sea in three sentences.", max_tokens=60)
+
+    async def cut_everywhere() -> tuple[int, dict[str, str]]:
+        pieces = [event.text for event in await collect(backend, question) if isinstance(event, TextDelta)]
+        whole, others = "".join(pieces), {}
+        for count in range(1, len(pieces)):
+            beginning = "".join(pieces[:count]).rstrip()
+            messages = (*question.messages, message("assistant", beginning))
+            rest = text_of(await collect(backend, replace(question, messages=messages)))
+            if not (beginning + rest).startswith(whole):
+                others[beginning] = rest
+        return len(pieces), others
+
+    count, others = runner.run(cut_everywhere())
+
+    assert backend.info().continues == "prefix"
+    assert count > 20
+    # The last bit of a probability depends on what is reckoned together: a close race may end otherwise.
+    assert len(others) <= 2, others
+
+
+def test_an_answer_cut_at_the_limit_becomes_whole(local_weights: Path) -> None:
+    """What ended for want of tokens goes on to its end, for the tokens of the rest."""
+    backend = LocalBackend(model_path=local_weights)
+    session = Session(config=Config(environ={}), conversation_type=Conversation)
+    chat = Conversation(backend=backend, model=backend.model, session=session)
+    cut = chat.ask("What is the capital of France?", max_tokens=3)
+
+    whole = chat.go_on(max_tokens=50)
+    session.run(backend.aclose())
+
+    assert (cut.finish_reason, whole.finish_reason) == ("length", "stop")
+    assert len(cut.text) < len(whole.text)
+    assert whole.text == PARIS
+    assert whole.usage.output_tokens < 10
 
 
 # Life and death of the process
