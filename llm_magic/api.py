@@ -151,7 +151,10 @@ class Conversation(base.Conversation):
         return export.from_dict(data, cls=cls)
 
     def to_jsonl(self) -> str:
-        """The messages that would be sent, one line in OpenAI's fine-tuning format."""
+        """The messages that would be sent, one line in OpenAI's fine-tuning format.
+
+        ``llm_magic.check_jsonl`` says what a provider would refuse of it.
+        """
         return export.to_jsonl(self)
 
     @classmethod

@@ -15,7 +15,7 @@ from .content import ROLES, TextPart
 from .errors import LLMMagicError, StoreError
 from .jsontext import brief, json_text, strict_value
 from .records import calls_from_dicts, checked_message
-from .slots import Conversation, Slot, context_messages
+from .slots import Conversation, Slot, context_messages, system_sent
 from .turns import Turn, new_id
 
 if TYPE_CHECKING:
@@ -73,11 +73,8 @@ def to_jsonl(conversation: Conversation) -> str:
 
     A conversation that takes its system prompt from the session has the one its last turn was sent with.
     """
-    sent = conversation.before(None)
-    system = conversation.system
-    if system is None and sent:
-        system = sent[-1].system
-    messages = [message_to_openai(item) for item in context_messages(system, conversation.context().messages, ())]
+    sent = context_messages(system_sent(conversation), conversation.context().messages, ())
+    messages = [message_to_openai(item) for item in sent]
     return json_text({"messages": messages}) + "\n"
 
 

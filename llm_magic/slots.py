@@ -355,6 +355,14 @@ def context_messages(system: str | None, seen: Iterable[Message], prompt: tuple[
     return (*head, *seen, *prompt)
 
 
+def system_sent(conversation: Conversation) -> str | None:
+    """The system prompt of a conversation; where it takes the session's, the one its last turn was sent with."""
+    if conversation.system is not None:
+        return conversation.system
+    sent = conversation.before(None)
+    return sent[-1].system if sent else None
+
+
 def _is_formerly(slot: Slot, source: str, ordinal: int, known: Container[str]) -> bool:
     key = slot.key
     return slot.source == source and key is not None and key.ordinal == ordinal and key.cell_id not in known

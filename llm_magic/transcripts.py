@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .content import TextPart
+from .slots import system_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,20 +25,26 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def to_markdown(conversation: Conversation) -> str:
     """A conversation to read: each turn's prompt and answer, the version that counts.
 
-    Texts stand verbatim in fences that they cannot end; pictures and files are named, not included.
+    Hidden turns and failed ones are there, marked as in ``%chat``. Texts stand verbatim in fences that they cannot
+    end; pictures and files are named, not included.
     """
     blocks = [f"# {_inline(conversation.name or 'Conversation')}"]
-    if conversation.system:
-        blocks += ["## System prompt", _fenced(conversation.system, "text")]
+    stale = conversation.stale()
+    if system := system_sent(conversation):
+        blocks += ["## System prompt", _fenced(system, "text")]
     for number, slot in enumerate(conversation.slots, start=1):
         turn = slot.current or slot.latest
         if turn is not None:
-            blocks += [f"## Turn {number}{_marks(slot, turn)}", *_turn(turn)]
+            blocks += [f"## Turn {number}{_marks(slot, turn, is_stale=slot.id in stale)}", *_turn(turn)]
     return "\n\n".join(blocks) + "\n"
 
 
-def _marks(slot: Slot, turn: Turn) -> str:
+def _marks(slot: Slot, turn: Turn, *, is_stale: bool) -> str:
     marks: list[str] = [] if turn.status == "complete" else [turn.status]
+    if turn.continues is not None:
+        marks.append("continued")
+    if is_stale:
+        marks.append("stale")
     if slot.is_hidden:
         marks.append("hidden")
     if len(slot.versions) > 1:

@@ -143,6 +143,7 @@ def turns(draw: DrawFn, ids: Iterator[int], *, has_empty: bool) -> Turn:
         "system": maybe,
         "settings": SETTINGS,
         "seen": st.just("") | st.text("0123456789abcdef", min_size=16, max_size=16),
+        "is_fresh": st.booleans(),
         "cell_id": maybe,
         "continues": maybe,
         "notices": st.lists(TEXTS, max_size=2).map(tuple),

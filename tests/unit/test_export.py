@@ -450,8 +450,47 @@ def test_markdown_reads_as_a_conversation(talk: Conversation) -> None:
         "# main\n\n## System prompt\n\n```text\nBe brief.\n```\n\n"
         "## Turn 1 (version 2 of 2)\n\n"
         "### User\n\n```text\none\n```\n\n### Answer\n\n```markdown\nA dog.\n```\n\n"
-        "## Turn 2 (hidden)\n\n### User\n\n```text\ntwo\n```\n\n### Answer\n\n```markdown\nRed.\n```\n"
+        "## Turn 2 (stale, hidden)\n\n### User\n\n```text\ntwo\n```\n\n### Answer\n\n```markdown\nRed.\n```\n"
     )
+
+
+def test_markdown_marks_what_is_particular_about_a_turn(talk: Conversation) -> None:
+    """A turn says that it failed, broke off, goes on from a version, is stale or hidden, and which version it is."""
+    ask(talk, "three", "", "c3", status="failed", error="HTTP 500")
+    half = ask(talk, "four", "Fox", "c4", status="interrupted")
+    ask(talk, "four", "Foxes.", "c4", continues=half.id)
+    ask(talk, "five", "", "c5", refusal="No.")
+    talk.hide(talk.slots[4])
+    talk.reserve(None)
+
+    headings = [line for line in to_markdown(talk).splitlines() if line.startswith("## ")]
+
+    assert headings == [
+        "## System prompt",
+        "## Turn 1 (version 2 of 2)",
+        "## Turn 2 (stale)",
+        "## Turn 3 (failed)",
+        "## Turn 4 (continued, version 2 of 2)",
+        "## Turn 5 (hidden)",
+    ]
+    assert "```markdown\nFoxes.\n```" in to_markdown(talk)
+    assert "```markdown\nNo.\n```" in to_markdown(talk)
+
+
+def test_markdown_shows_a_failed_version_only_where_there_is_no_other(talk: Conversation) -> None:
+    """A turn that failed when it was asked again is shown as it counts."""
+    ask(talk, "two", "", "c2", status="failed", error="HTTP 500")
+
+    assert "HTTP 500" not in to_markdown(talk)
+    assert "## Turn 2 (stale, version 1 of 2)" in to_markdown(talk)
+
+
+def test_markdown_has_the_system_prompt_that_was_sent() -> None:
+    """A conversation that takes the session's system prompt shows what its last turn was sent with."""
+    conversation = Conversation()
+    ask(conversation, "one", system="Session's.")
+
+    assert "## System prompt\n\n```text\nSession's.\n```" in to_markdown(conversation)
 
 
 def test_markdown_names_pictures_and_shows_no_bytes() -> None:
