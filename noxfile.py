@@ -50,6 +50,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def explore(session: nox.Session) -> None:
+    """The property tests with examples nobody has tried yet; an argument is how often."""
+    install(session)
+    for _ in range(int(session.posargs[0]) if session.posargs else 5):
+        session.run("pytest", "tests/unit", "tests/contract", "-m", "hypothesis", env={"HYPOTHESIS_PROFILE": "explore"})
+
+
+@nox.session
 def kernel(session: nox.Session) -> None:
     """Tests in a real ipykernel."""
     install(session)

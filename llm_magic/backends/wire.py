@@ -6,7 +6,6 @@ A message of one text part has its text for content, any other a list of parts i
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import weakref
 from dataclasses import replace
@@ -165,7 +164,7 @@ def _data_url(url: str) -> tuple[str, bytes]:
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # binascii.Error is one; a letter beyond ASCII is the plain kind
         raise ContentError(f"The data of a part is not base64: {exc}.") from exc
 
 

@@ -134,6 +134,10 @@ def test_messages_of_others_are_understood(data: dict[str, Any], message: Messag
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,%"}}]},
             "base64",
         ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,\x80AAE"}}]},
+            "base64",
+        ),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:oops"}}]}, "data URL"),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x", "detail": "huge"}}]}, "'huge'"),
         ({"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}, "type 'file'"),
