@@ -50,7 +50,7 @@ def save(conversation: Conversation, path: str | os.PathLike[str]) -> Path:
         raise StoreError(f"There is no folder {target.parent}.", hint="make it first")
     if target.is_dir():
         raise StoreError(f"{target} is a folder.", hint="name a file in it")
-    data = _encode(conversation, suffix)
+    data = encoded(conversation, suffix)
     try:
         _replace(Path(os.path.realpath(target)), data)
     except OSError as exc:
@@ -106,7 +106,8 @@ def _suffix(path: Path, known: tuple[str, ...], done: str) -> str:
     raise StoreError(f"Conversations are not {done} as {what}.", hint=f"use {', '.join(known)}")
 
 
-def _encode(conversation: Conversation, suffix: str) -> bytes:
+def encoded(conversation: Conversation, suffix: str) -> bytes:
+    """What a file of this suffix holds of a conversation."""
     match suffix:
         case ".json":
             text = json_text(to_dict(conversation), indent=1) + "\n"

@@ -180,8 +180,6 @@ class Conversation:
         """Something has been asked, though all of it may have been taken back."""
         return bool(self._future) or any(slot.versions for slot in self.slots)
 
-    # Finding slots
-
     def find(
         self, key: CellKey | None, *, source: str | None = None, known: Container[str] = frozenset()
     ) -> Slot | None:
@@ -213,8 +211,6 @@ class Conversation:
             has = f"turns 1 to {len(self.slots)}" if self.slots else "no turns yet"
             raise ConfigurationError(f"There is no turn {number}.", hint=f"this conversation has {has}")
         return self.slots[number - 1]
-
-    # What is sent
 
     def context(self, slot_id: str | None = None) -> Context:
         """What an ask of this slot sees: current versions of the slots before it, hidden and empty ones left out.
@@ -266,8 +262,6 @@ class Conversation:
             # A place taken by an ask under way is not copied: its answer will come to this conversation only.
             slots=tuple(slot for slot in self.slots[:at] if slot.versions),
         )
-
-    # Writing
 
     def reserve(self, key: CellKey | None, source: str | None = None, *, known: Container[str] = frozenset()) -> Slot:
         """The slot of a cell's ask; a new one takes its place at the end. See :meth:`find`.
@@ -338,6 +332,12 @@ class Conversation:
         self._past.append(change)
         self.slots = change.done(self.slots)
         return change
+
+    @property
+    def second_thoughts(self) -> tuple[What | None, What | None]:
+        """What :meth:`undo` would take back and :meth:`redo` would make again; None for nothing."""
+        undone, redone = (changes[-1].what if changes else None for changes in (self._past, self._future))
+        return undone, redone
 
     def _make(self, change: Change) -> Change:
         self.slots = change.done(self.slots)

@@ -244,10 +244,10 @@ _TYPES: tuple[tuple[str, str, Callable[[Any, Limits, str], Part]], ...] = (
 
 def _known(value: Any) -> Callable[[Any, Limits, str], Part] | None:
     """The conversion of a type that is content of its own kind; None for all others."""
-    return next((convert for module, name, convert in _TYPES if _is(value, module, name)), None)
+    return next((convert for module, name, convert in _TYPES if is_of(value, module, name)), None)
 
 
-def _is(value: Any, module: str, name: str) -> bool:
+def is_of(value: Any, module: str, name: str) -> bool:
     """The value is of a type of a module, which is not imported to find out."""
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(value, kind)

@@ -9,12 +9,12 @@ from .. import api, continuation, jsonl, rendering, saving
 from ..config import public, shown
 from ..config import setting as setting_row
 from ..errors import ConfigurationError
+from ..revising import REVISIONS, revise
+from ..wording import count
 from . import overview
 from .help import help_text
 from .listing import changed_at, conversations_frame
 from .refresh import plan_refresh, refresh
-from .revising import REVISIONS, revise
-from .wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +78,7 @@ class Commands:
             self._asker.display(overview.turn_bundle(self._session.current, *command.numbers))
 
     def _revise(self, command: Command) -> None:
-        self._say(revise(self._session, command))
+        self._say(revise(self._session, command.name, *command.numbers))
 
     def _new(self, command: Command) -> None:
         cell = self._asker.cell()

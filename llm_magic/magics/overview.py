@@ -9,7 +9,7 @@ from ..config import SETTINGS, shown
 from ..errors import ConfigurationError
 from ..reply import answer_bundle
 from ..slots import context_messages
-from .wording import count, prompt_line, tokens_used
+from ..wording import count, marks, prompt_line, tokens_used
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,7 +25,7 @@ def bundle(session: Session) -> dict[str, str]:
     conversation = session.current
     stale = conversation.stale()
     rows = [
-        (str(number), _line(slot), ", ".join(marks(session, conversation, slot, stale)), _tokens(slot))
+        (str(number), _line(slot), _marks(session, conversation, slot, stale), _tokens(slot))
         for number, slot in enumerate(conversation.slots, start=1)
     ]
     parent = session.parent_name(conversation)
@@ -68,32 +68,14 @@ def _version_line(slot: Slot, number: int, place: int) -> str:
     return rendering.plain_text(" · ".join([*filter(None, said)]) + f": {prompt_line(turn)}")
 
 
-def marks(session: Session, conversation: Conversation, slot: Slot, stale: Collection[str]) -> list[str]:
-    """What is special about a turn: failed, interrupted, stale, hidden, cell gone, several versions.
-
-    Args:
-        session: Knows which cells are gone.
-        conversation: Whose turn.
-        slot: The turn's slot.
-        stale: Ids of all stale slots of the conversation.
-    """
-    found = []
-    latest = slot.latest
-    if latest is None:
-        return ["being answered"]
-    if latest.status != "complete":
-        found.append(
-            latest.status if latest.id == slot.current_id or slot.current is None else f"last try {latest.status}"
-        )
-    if slot.id in stale:
-        found.append("stale")
-    if slot.is_hidden:
-        found.append("hidden")
-    if session.is_gone(conversation, slot):
-        found.append("cell gone")
+def _marks(session: Session, conversation: Conversation, slot: Slot, stale: Collection[str]) -> str:
+    """The marks of a turn in one text, several versions among them."""
+    if slot.latest is None:
+        return "being answered"
+    found = marks(session, conversation, slot, stale)
     if len(slot.versions) > 1:
         found.append(f"{len(slot.versions)} versions")
-    return found
+    return ", ".join(found)
 
 
 def config_frame(session: Session) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from .. import api, catalog, tokens
 from ..counts import Usage
 from ..errors import Interrupted, LLMMagicError
 from ..reply import dollars
-from .wording import count, prompt_line, turns_text
+from ..wording import count, prompt_line, turns_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

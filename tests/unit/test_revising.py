@@ -13,7 +13,7 @@ from llm_magic.config import Config
 from llm_magic.content import message
 from llm_magic.errors import ConfigurationError
 from llm_magic.magics.command_lines import parse_command
-from llm_magic.magics.revising import revise
+from llm_magic.revising import revise
 from llm_magic.session import Session
 from llm_magic.slots import CellKey, Conversation
 from llm_magic.turns import Turn
@@ -42,7 +42,8 @@ def talk(*cells: str) -> Session:
 
 
 def do(session: Session, line: str) -> str:
-    said = revise(session, parse_command(line))
+    command = parse_command(line)
+    said = revise(session, command.name, *command.numbers)
     assert "\n" not in said
     return said
 

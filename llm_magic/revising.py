@@ -1,7 +1,8 @@
 """The commands that change a conversation's row and ask nobody: undo, redo, pick, hide, unhide, move, prune.
 
-A command comes in; the row is changed, and one line goes out that says what happened, in the numbers that ``%chat``
-prints. What is so already is said and not done again, so that ``undo`` never takes back nothing.
+A command's name and numbers come in; the row is changed, and one line goes out that says what happened, in the
+numbers that ``%chat`` prints. What is so already is said and not done again, so that ``undo`` never takes back
+nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from .wording import count, counting, prompt_line, turns_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..history import Change
-    from ..session import Session
-    from ..slots import Conversation
-    from .command_lines import Command
+    from .history import Change
+    from .session import Session
+    from .slots import Conversation
 
 
-def revise(session: Session, command: Command) -> str:
+def revise(session: Session, name: str, *numbers: int) -> str:
     """Do a command to the session's current conversation.
+
+    Args:
+        session: Whose conversation.
+        name: One of ``REVISIONS``.
+        numbers: Of turns, or of a turn and its version, as the command takes them.
 
     Returns:
         What happened, in one line.
@@ -29,10 +34,10 @@ def revise(session: Session, command: Command) -> str:
         ConfigurationError: There is no such turn or version, or it cannot count.
     """
     with session.lock:
-        return REVISIONS[command.name](session, command)
+        return REVISIONS[name](session, *numbers)
 
 
-def _undo(session: Session, _command: Command) -> str:
+def _undo(session: Session) -> str:
     conversation = session.current
     change = conversation.undo()
     if change is None:
@@ -43,15 +48,14 @@ def _undo(session: Session, _command: Command) -> str:
     return _said(conversation, f"taken back: {_told(conversation, change)}")
 
 
-def _redo(session: Session, _command: Command) -> str:
+def _redo(session: Session) -> str:
     conversation = session.current
     change = conversation.redo()
     return "nothing to redo" if change is None else _said(conversation, f"made again: {_told(conversation, change)}")
 
 
-def _pick(session: Session, command: Command) -> str:
+def _pick(session: Session, number: int, version: int) -> str:
     conversation = session.current
-    number, version = command.numbers
     slot = conversation.numbered(number)
     turn = slot.version(version)
     if turn.id == slot.current_id:
@@ -60,9 +64,8 @@ def _pick(session: Session, command: Command) -> str:
     return _said(conversation, f"version {version} of turn {number} counts")
 
 
-def _hide(session: Session, command: Command) -> str:
+def _hide(session: Session, number: int) -> str:
     conversation = session.current
-    (number,) = command.numbers
     slot = conversation.numbered(number)
     if slot.is_hidden:
         return f"turn {number} is hidden already"
@@ -70,9 +73,8 @@ def _hide(session: Session, command: Command) -> str:
     return _said(conversation, f"turn {number} is hidden")
 
 
-def _unhide(session: Session, command: Command) -> str:
+def _unhide(session: Session, number: int) -> str:
     conversation = session.current
-    (number,) = command.numbers
     slot = conversation.numbered(number)
     if not slot.is_hidden:
         return f"turn {number} is not hidden"
@@ -80,9 +82,8 @@ def _unhide(session: Session, command: Command) -> str:
     return _said(conversation, f"turn {number} is in again")
 
 
-def _move(session: Session, command: Command) -> str:
+def _move(session: Session, number: int, before: int) -> str:
     conversation = session.current
-    number, before = command.numbers
     slot, other = conversation.numbered(number), conversation.numbered(before)
     if before in (number, number + 1):
         return f"turn {number} stands there already"
@@ -90,7 +91,7 @@ def _move(session: Session, command: Command) -> str:
     return _said(conversation, f"turn {number} is {turns_of(conversation, [slot.id])} now")
 
 
-def _prune(session: Session, _command: Command) -> str:
+def _prune(session: Session) -> str:
     conversation = session.current
     gone = [slot for slot in session.gone_slots(conversation) if not slot.is_hidden]
     if not gone:
@@ -126,7 +127,7 @@ def _said(conversation: Conversation, text: str) -> str:
 
 
 # Each does its command and says what happened.
-REVISIONS: Mapping[str, Callable[[Session, Command], str]] = {
+REVISIONS: Mapping[str, Callable[..., str]] = {
     "undo": _undo,
     "redo": _redo,
     "pick": _pick,

@@ -1,16 +1,17 @@
-"""How the commands of ``%chat`` name things: turns, versions, prompts, numbers of them. Plain text, not made safe."""
+"""How commands and panel name things: turns, versions, prompts, numbers of them, marks. Plain text, not made safe."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..content import TextPart
+from .content import TextPart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from ..slots import Conversation, Slot
-    from ..turns import Turn
+    from .session import Session
+    from .slots import Conversation, Slot
+    from .turns import Turn
 
 LINE_CHARACTERS = 72
 
@@ -71,3 +72,26 @@ def tokens_used(turn: Turn) -> str:
     return (
         f"{'~' if usage.is_estimate else ''}{usage.input_tokens} → {usage.output_tokens}" if usage.total_tokens else ""
     )
+
+
+def marks(session: Session, conversation: Conversation, slot: Slot, stale: Collection[str]) -> list[str]:
+    """What is special about a turn: failed, interrupted, stale, hidden, cell gone.
+
+    Args:
+        session: Knows which cells are gone.
+        conversation: Whose turn.
+        slot: The turn's slot; it has been answered.
+        stale: Ids of all stale slots of the conversation.
+    """
+    found = []
+    latest = slot.latest
+    if latest is not None and latest.status != "complete":
+        is_shown = latest.id == slot.current_id or slot.current is None
+        found.append(latest.status if is_shown else f"last try {latest.status}")
+    if slot.id in stale:
+        found.append("stale")
+    if slot.is_hidden:
+        found.append("hidden")
+    if session.is_gone(conversation, slot):
+        found.append("cell gone")
+    return found
