@@ -10,11 +10,13 @@ from .highlight import code_html
 from .incremental import Frame, IncrementalRenderer
 from .markdown import markdown_html
 from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
+from .pieces import Piece
 from .plain import PlainStream, plain_text
 
 __all__ = [
     "Frame",
     "IncrementalRenderer",
+    "Piece",
     "PlainStream",
     "answer_html",
     "code_html",

@@ -1,0 +1,232 @@
+"use strict";
+
+// The store of one widget: it applies numbered patches in order, notices what is missing, and asks for the whole. Views
+// only draw what it holds. What is said on the wire: docs/decisions/0009.
+
+/**
+ * @typedef {{context: string, html: string}} Piece a stretch of HTML, and the element it continues ("" for none)
+ * @typedef {Object<string, any> & {a: Piece[], r: Piece[]}} Turn fields, answer and reasoning of one turn
+ * @typedef {{head: boolean, order: boolean, turns: Map<string, {a: number, r: number}>}} Change what a view draws anew: of
+ *   each turn named, the pieces of answer and reasoning from these indices on
+ */
+
+/** Turns in these states may still change. */
+const OPEN = new Set(["waiting", "running", "tool"]);
+const SILENCE_MS = [2000, 4000, 8000, 15000, 30000];
+const NEED_EVERY_MS = 400;
+const ACKNOWLEDGED_MS = 200;
+
+/**
+ * @param {any} model the widget's model in the page
+ */
+function createStore(model) {
+  /** @type {{q: number, t: string, head: Object<string, any>, order: string[], turns: Object<string, Turn>}} */
+  const state = { q: -1, t: "", head: {}, order: [], turns: {} };
+  const views = new Set();
+  const hearers = new Set();
+  let isMissing = false;
+  let askedAt = -Infinity;
+  let silent = 0;
+  let timer = 0;
+  let frame = 0;
+  /** @type {Change} */
+  let change = newChange();
+
+  function newChange() {
+    return { head: false, order: false, turns: new Map() };
+  }
+
+  // What changed, drawn once a frame.
+
+  function mark(id, section, from) {
+    let lows = change.turns.get(id);
+    if (!lows) change.turns.set(id, (lows = { a: Infinity, r: Infinity }));
+    if (section) lows[section] = Math.min(lows[section], from);
+    schedule();
+  }
+
+  function schedule() {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      const drawn = change;
+      change = newChange();
+      for (const view of views) view(drawn);
+    });
+  }
+
+  const piece = (said) => (typeof said === "string" ? { context: "", html: said } : { context: said[0], html: said[1] });
+  const length = (pieces) => pieces.reduce((sum, { html }) => sum + html.length, 0);
+
+  /** Whether the splice fits what is there. */
+  function splice(turn, id, section, [index, kept, said, total]) {
+    const pieces = turn[section];
+    if (index > pieces.length || (kept && index >= pieces.length)) return false;
+    const added = said.map(piece);
+    if (kept) added[0] = { context: pieces[index].context, html: pieces[index].html.slice(0, kept) + added[0].html };
+    pieces.splice(index, Infinity, ...added);
+    mark(id, section, index);
+    return length(pieces) === total;
+  }
+
+  function applyTurn(id, fields) {
+    if (fields === null) {
+      delete state.turns[id];
+      mark(id);
+      return true;
+    }
+    const turn = (state.turns[id] ??= { a: [], r: [] });
+    let fits = true;
+    for (const [name, value] of Object.entries(fields)) {
+      if (name === "a" || name === "r") fits = splice(turn, id, name, value) && fits;
+      else if (value === null) delete turn[name];
+      else turn[name] = value;
+    }
+    mark(id);
+    return fits;
+  }
+
+  function apply(patch) {
+    if (patch.q <= state.q) return;
+    let fits = patch.q === state.q + 1;
+    if (fits) {
+      for (const [name, value] of Object.entries(patch.head ?? {})) {
+        if (value === null) delete state.head[name];
+        else state.head[name] = value;
+        change.head = true;
+      }
+      if (patch.order) {
+        state.order = patch.order;
+        change.order = true;
+      }
+      for (const [id, fields] of Object.entries(patch.turns ?? {})) fits = applyTurn(id, fields) && fits;
+      schedule();
+    }
+    if (fits) state.q = patch.q;
+    else {
+      isMissing = true;
+      need();
+    }
+  }
+
+  /** Take the whole state; what is there already is not drawn again. */
+  function adopt(whole) {
+    if (whole?.q === undefined || (whole.q <= state.q && !isMissing)) return;
+    for (const id of Object.keys(state.turns)) if (!whole.turns[id]) applyTurn(id, null);
+    for (const [id, fields] of Object.entries(whole.turns)) {
+      const old = state.turns[id];
+      const turn = (state.turns[id] = { ...fields, a: (fields.a ?? []).map(piece), r: (fields.r ?? []).map(piece) });
+      for (const section of ["a", "r"]) mark(id, section, old ? firstDifference(old[section], turn[section]) : 0);
+    }
+    Object.assign(state, { q: whole.q, t: whole.t, head: whole.head, order: whole.order });
+    change.head = change.order = true;
+    isMissing = false;
+    schedule();
+  }
+
+  function firstDifference(one, other) {
+    let at = 0;
+    while (at < one.length && one[at].html === other[at]?.html && one[at].context === other[at].context) at += 1;
+    return at;
+  }
+
+  // What is said to the kernel: over the control channel, which is open while a cell blocks; else by comm.
+
+  function say(k, more = {}) {
+    const content = { k, t: state.t, q: state.q, ...more };
+    if (!sayByControl(content)) model.send(content);
+  }
+
+  function sayByControl(content) {
+    const kernel = model.widget_manager?.kernel;
+    if (!kernel?.sendControlMessage) return false;
+    const header = {
+      msg_id: crypto.randomUUID(),
+      msg_type: "llm_magic",
+      username: kernel.username,
+      session: kernel.clientId,
+      date: new Date().toISOString(),
+      version: "5.3",
+    };
+    try {
+      const message = { header, parent_header: {}, metadata: {}, channel: "control", buffers: [], content };
+      // Nobody replies to it; its future would wait for that for ever.
+      kernel.sendControlMessage(message, false, true);
+    } catch (error) {
+      console.warn("llm_magic: no control channel", error);
+      return false;
+    }
+    return true;
+  }
+
+  function need() {
+    if (performance.now() - askedAt < NEED_EVERY_MS) return;
+    askedAt = performance.now();
+    say("need");
+  }
+
+  const isOpen = () => isMissing || state.order.some((id) => OPEN.has(state.turns[id]?.s));
+
+  /** Silence while something is being answered may mean that the last words were lost. */
+  function listenOn() {
+    clearTimeout(timer);
+    timer = isOpen()
+      ? setTimeout(() => {
+          silent = Math.min(silent + 1, SILENCE_MS.length - 1);
+          need();
+          listenOn();
+        }, SILENCE_MS[silent])
+      : 0;
+  }
+
+  function hear(message) {
+    if (message.k === "p") apply(message);
+    else for (const hearer of hearers) hearer(message);
+    if (message.k !== "same") silent = 0;
+    listenOn();
+  }
+
+  const onState = () => {
+    adopt(model.get("snap"));
+    silent = 0;
+    listenOn();
+  };
+  model.on("msg:custom", hear);
+  model.on("change:snap", onState);
+  adopt(model.get("snap"));
+  say("hello", { late: Boolean(model.get("snap").late) });
+  listenOn();
+
+  return {
+    state,
+    say,
+    /** Draw what changes from now on; returns what ends that. @param {(change: Change) => void} view */
+    view(view) {
+      views.add(view);
+      return () => views.delete(view);
+    },
+    /** Hear messages that are no patches; returns what ends that. @param {(message: any) => void} hearer */
+    listen(hearer) {
+      hearers.add(hearer);
+      return () => hearers.delete(hearer);
+    },
+    /** Stop the answering of a turn; where a cell waits for it and nobody acknowledges, interrupt the cell. */
+    stop(id) {
+      const turn = state.turns[id];
+      if (!turn || !OPEN.has(turn.s)) return;
+      let isHeard = false;
+      const end = this.listen((message) => (isHeard ||= message.k === "ack" && message.turn === turn.w));
+      say("stop", { turn: turn.w });
+      setTimeout(() => {
+        end();
+        const now = state.turns[id];
+        if (!isHeard && now?.w === turn.w && OPEN.has(now.s) && now.blocks) model.widget_manager?.kernel?.interrupt();
+      }, ACKNOWLEDGED_MS);
+    },
+    close() {
+      clearTimeout(timer);
+      cancelAnimationFrame(frame);
+      model.off("msg:custom", hear);
+      model.off("change:snap", onState);
+    },
+  };
+}
