@@ -11,6 +11,7 @@ from .config import Config
 from .errors import ConfigurationError, StoreError, did_you_mean
 from .keeper import Keeper
 from .ledger import Ledger
+from .news import Watchers
 from .owed import Snapshot, snapshot_of
 from .shelf import Shelf
 from .slots import Conversation
@@ -39,6 +40,7 @@ class Archive(Shelf):
         notebook: Name of the notebook, None where unknown.
         ledger: Its requests.
         keeper: What writes them down; None where nothing is kept.
+        watchers: Who is told what happens, and what is under way.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Archive(Shelf):
         self.notebook = notebook
         self.ledger = Ledger()
         self.keeper = Keeper(self.id, lambda: str(self.config.get("store"))) if is_kept else None
+        self.watchers = Watchers()
         self._secret = secrets.token_bytes(32)
         self._is_past_told = False
         self._used = self.current
@@ -76,7 +79,11 @@ class Archive(Shelf):
         return snapshot_of(conversation, is_listed=any(c is conversation for c in self.conversations))
 
     def keep_all(self) -> None:
-        """Write what has changed without an ask: marks, names, prompts. Waits for nothing."""
+        """Write what has changed without an ask (marks, names, prompts), and tell of it. Waits for nothing.
+
+        Whoever changes something calls this in the end.
+        """
+        self.watchers.note_changed()
         if self.keeper is None:
             return
         with self.lock:

@@ -1,7 +1,8 @@
 """What a backend yields while a model answers: a closed union of frozen values.
 
 A stream is any number of deltas, at most one :class:`UsageReport`, and exactly one :class:`Completed`, which
-is its last event; a stream that breaks raises a ``BackendError`` instead of completing.
+is its last event; a stream that breaks raises a ``BackendError`` instead of completing. Before it, the session may tell
+that it has to wait.
 """
 
 from __future__ import annotations
@@ -85,6 +86,22 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The request is not sent yet: it has to wait for another. Told by the session, not by a backend.
+
+    Attributes:
+        reason: For what, in a few words ("another answer of this conversation is under way").
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """The wait is over, the request is sent. Told after :class:`Waiting` only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """Something the user should read once beside the answer ("the local model was restarted")."""
 
@@ -127,6 +144,8 @@ Event: TypeAlias = (
     | LogprobsDelta
     | UsageReport
     | Retrying
+    | Waiting
+    | Sending
     | Notice
     | Opened
     | Completed

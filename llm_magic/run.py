@@ -1,13 +1,15 @@
 """Run: one ask under way, as its caller sees it.
 
 The work runs on the engine's loop; its events wait in a queue until the caller, in any thread or on any other loop,
-takes them. Cancelling is the one way to stop: Stop, interrupt and time limits all end here.
+takes them. Whoever else wants to know listens. Cancelling is the one way to stop: Stop, interrupt and time limits all
+end here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import queue
 import threading
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 # A wait longer than this would keep a KeyboardInterrupt waiting on Windows.
 TICK_S = 0.05
+log = logging.getLogger("llm_magic")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Outcome:
     error: LLMMagicError | None = None
 
 
+Listener: TypeAlias = "Callable[[Event | Outcome], object]"
 Work: TypeAlias = "Callable[[Callable[[Event], None]], Coroutine[object, object, Outcome]]"
 
 
@@ -50,17 +54,33 @@ class Run:
         engine: Where the work runs.
         work: Called with a function to emit events; its coroutine ends with the outcome, also when cancelled.
         model: The model that is asked.
+        turn_id: Id of the turn that will be kept, whatever becomes of the ask.
+        first: Called with this, before the work begins.
     """
 
-    def __init__(self, engine: Engine, work: Work, *, model: str = "") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        work: Work,
+        *,
+        model: str = "",
+        turn_id: str = "",
+        first: Callable[[Run], None] | None = None,
+    ) -> None:
         self.model = model
+        self.turn_id = turn_id
         self._engine = engine
         self._loop = engine.loop()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._finished = threading.Event()
         self._wake: Callable[[], object] | None = None
         self._task: asyncio.Task[Outcome] | None = None
-        self._is_cancelled = False
+        self._is_stopping = self._is_cancelled = False
+        self._said: list[Event] = []
+        self._listeners: list[Listener] = []
+        self._outcome: Outcome | None = None
+        if first is not None:
+            first(self)
         self._future: Future[Outcome] = engine.submit(self._work(work))
 
     @property
@@ -68,9 +88,30 @@ class Run:
         """The ask has ended and is kept; events may still wait to be taken."""
         return self._finished.is_set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """It has been cancelled, and has ended or soon will."""
+        return self._is_stopping
+
+    def listen(self, listener: Listener) -> Callable[[], object]:
+        """Hear every event of the ask, from the first on whenever this is called, and then its outcome.
+
+        The events stay for the one who takes them. The listener is called on the engine's thread, where it keeps all
+        answers waiting: it must not block. Where it raises, that goes to the log ``llm_magic`` and it hears no more.
+
+        Args:
+            listener: Called with each event, and last with the outcome; with that alone where the ask has ended.
+
+        Returns:
+            Ends it. Harmless when repeated or late.
+        """
+        self._loop.call_soon_threadsafe(self._listen, listener)
+        return functools.partial(self._loop.call_soon_threadsafe, self._ignore, listener)
+
     def cancel(self) -> None:
         """Stop: close the connection, keep what came. Harmless when repeated or late; returns at once."""
         # Called by signal handlers too, one inside the other: no lock is taken on the way.
+        self._is_stopping = True
         self._loop.call_soon_threadsafe(self._cancel)
 
     def batch(self, wait_s: float = TICK_S) -> list[Event]:
@@ -138,6 +179,8 @@ class Run:
 
     def _emit(self, event: Event) -> None:
         self._events.put(event)
+        self._said.append(event)
+        self._tell(event)
         self._notify()
 
     def _notify(self) -> None:
@@ -148,6 +191,32 @@ class Run:
         except RuntimeError:
             # The reader's loop was closed under it: nobody is left to wake, the answer is kept all the same.
             self._wake = None
+
+    # Listeners: on the engine's thread only, so that none misses an event or hears it twice
+
+    def _listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+        for one in [*self._said] if self._outcome is None else [self._outcome]:
+            self._tell_one(listener, one)
+        if self._outcome is not None:
+            self._listeners.clear()
+
+    def _ignore(self, listener: Listener) -> None:
+        self._listeners = [one for one in self._listeners if one is not listener]
+
+    def _tell(self, one: Event | Outcome) -> None:
+        for listener in tuple(self._listeners):
+            self._tell_one(listener, one)
+
+    def _tell_one(self, listener: Listener, one: Event | Outcome) -> None:
+        # One that is told the past may raise in the middle of it.
+        if not any(known is listener for known in self._listeners):
+            return
+        try:
+            listener(one)
+        except Exception:
+            log.exception("a listener of an answer is dropped")
+            self._ignore(listener)
 
     def _drain(self) -> list[Event]:
         events: list[Event] = []
@@ -170,10 +239,15 @@ class Run:
         if self._is_cancelled and self._task is not None:
             self._task.cancel()
         try:
-            return await work(self._emit)
+            self._outcome = await work(self._emit)
         finally:
             self._finished.set()
             self._notify()
+        self._tell(self._outcome)
+        # From here on the outcome says it all.
+        self._said.clear()
+        self._listeners.clear()
+        return self._outcome
 
 
 def checked(outcome: Outcome) -> Turn:

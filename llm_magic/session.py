@@ -2,15 +2,15 @@
 
 An ask is planned in the caller's thread (which conversation, which slot, what is sent), answered on the engine's loop
 and kept there too: an interrupt of the caller can come at any moment and nothing is half written. Views only draw
-the events of a :class:`~llm_magic.run.Run`; they decide nothing.
+the events of a :class:`~llm_magic.run.Run`; they decide nothing. Whoever else wants to know watches: ``news.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,21 +23,24 @@ from .continuation import Seam
 from .counts import Usage
 from .engine import Engine, shared_engine
 from .errors import BackendError, BackendTimeoutError, Interrupted, LLMMagicError
+from .events import Sending, Waiting
 from .interrupts import linger
 from .keeper import PATIENCE_S
 from .ledger import row_from_turn
+from .news import AskBegan
 from .run import Outcome, Run
 from .slots import Conversation
 from .store import Draft
 from .turns import Status, Turn, TurnBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from concurrent.futures import Future
 
     from .config import Config, Origin, Value
     from .events import Event
     from .ledger import LedgerRow
+    from .news import Watcher
     from .slots import CellKey, Slot
 
 T = TypeVar("T")
@@ -76,9 +79,8 @@ class Session(Archive):
         self.registry = registry or Registry()
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
-        self._busy: dict[str, asyncio.Lock] = {}
+        self._busy: dict[str, asyncio.Semaphore] = {}
         self._in_flight: tuple[int, asyncio.Semaphore] | None = None
-        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
     # Asking
 
@@ -98,10 +100,24 @@ class Session(Archive):
                 key = self._next_key(ask)
                 slot = ask.slot or self.place_for(conversation, key, ask.cell)
                 plan = replace(plan, slot=slot)
-        with self.lock:  # begun and noted at once, or cancel() in another thread may miss it
-            run = Run(self._engine, lambda emit: self._answer(plan, emit), model=plan.request.model)
-            self._runs.add(run)
-        return run
+        return Run(
+            self._engine,
+            lambda emit: self._work(plan, emit),
+            model=plan.request.model,
+            turn_id=plan.base.id,
+            first=lambda run: self._note(plan, run),
+        )
+
+    def watch(self, watcher: Watcher) -> Callable[[], object]:
+        """Hear what happens in the session, whoever does it; see ``news.py`` for the threads.
+
+        Args:
+            watcher: Called with all news, first with the asks that are under way now.
+
+        Returns:
+            Ends it. Harmless when repeated.
+        """
+        return self.watchers.add(watcher)
 
     def plan(self, ask: Ask) -> Plan:
         """What asking would send, without sending or keeping anything. The cell has made this ask all the same.
@@ -118,10 +134,17 @@ class Session(Archive):
 
     def cancel(self) -> None:
         """Stop everything that is being answered; what came is kept."""
-        with self.lock:
-            runs = list(self._runs)
-        for run in runs:
+        for run in self.watchers.runs:
             run.cancel()
+
+    def stop(self, turn_id: str) -> bool:
+        """Stop the one ask whose turn has this id; what came is kept. From any thread, at once.
+
+        Returns:
+            It is stopped by this call. False where it has ended, is stopped already, or is not known: nothing else
+            is ever hit.
+        """
+        return self.watchers.stop(turn_id)
 
     def close(self) -> None:
         """Stop what runs, close connections and child processes, write what waits; conversations and ledger stay."""
@@ -139,9 +162,7 @@ class Session(Archive):
     def _wait(self, timeout_s: float) -> None:
         """Until what was stopped is kept: after that there may be no thread to do it."""
         deadline = time.monotonic() + timeout_s
-        with self.lock:
-            runs = list(self._runs)
-        for run in runs:
+        for run in self.watchers.runs:
             if not run.wait(max(0.0, deadline - time.monotonic())):
                 log.warning("an answer was not kept within %s s", timeout_s)
 
@@ -171,6 +192,10 @@ class Session(Archive):
         """Backend and model for these settings; see :meth:`Registry.resolve`."""
         return self.registry.resolve(look_up)
 
+    def _note(self, plan: Plan, run: Run) -> None:
+        # Before it begins: cancel() in another thread must not miss it, nor its end be told before this.
+        self.watchers.note_began(AskBegan(run=run, conversation=plan.conversation, slot=plan.slot, turn=plan.base))
+
     def _next_key(self, ask: Ask) -> CellKey | None:
         return self.next_key(ask.cell, within=ask.conversation.id if ask.conversation else None)
 
@@ -193,30 +218,46 @@ class Session(Archive):
 
     # On the engine's loop
 
+    async def _work(self, plan: Plan, emit: Callable[[Event], None]) -> Outcome:
+        try:
+            return await self._answer(plan, emit)
+        finally:
+            self.watchers.note_ended(plan.base.id)
+
     async def _answer(self, plan: Plan, emit: Callable[[Event], None]) -> Outcome:
         if plan.slot is None:
             return await self._stream(plan, emit)
         # One answer at a time in a conversation: a later ask sees the earlier one's answer.
-        busy = self._busy.setdefault(plan.conversation.id, asyncio.Lock())
+        # A lock would not say that somebody stands before us while it goes from hand to hand.
+        busy = self._busy.setdefault(plan.conversation.id, asyncio.Semaphore(1))
+        has_waited = busy.locked()
+        if has_waited:
+            emit(Waiting(reason="another answer of this conversation is under way"))
         try:
             await busy.acquire()
         except asyncio.CancelledError:
             _uncancel()
             return await self._keep(plan, TurnBuilder(plan.base), status="interrupted", was_sent=False)
         try:
-            plan = self._plan(plan.ask, plan.conversation, plan.slot)
-            return await self._stream(plan, emit)
+            try:
+                again = self._plan(plan.ask, plan.conversation, plan.slot)
+            except LLMMagicError as exc:
+                # It could be sent when it was asked, and cannot any more: a setting was changed meanwhile.
+                return await self._keep(plan, TurnBuilder(plan.base), status="failed", error=exc, was_sent=False)
+            # The turn has been known by its id since it was asked.
+            plan = replace(again, base=replace(again.base, id=plan.base.id))
+            return await self._stream(plan, emit, has_waited=has_waited)
         finally:
             busy.release()
 
-    async def _stream(self, plan: Plan, emit: Callable[[Event], None]) -> Outcome:
+    async def _stream(self, plan: Plan, emit: Callable[[Event], None], *, has_waited: bool = False) -> Outcome:
         builder = TurnBuilder(plan.base)
         status: Status | None = None
         error: LLMMagicError | None = None
         was_sent = False
         drafting = asyncio.create_task(self._draft(plan, builder))
         try:
-            async with asyncio.timeout(plan.ask.timeout_s), self._places():
+            async with asyncio.timeout(plan.ask.timeout_s), self._place(emit, has_waited=has_waited):
                 was_sent = True
                 await self._consume(plan, builder, emit)
         except asyncio.CancelledError:
@@ -247,6 +288,18 @@ class Session(Archive):
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
+
+    @contextlib.asynccontextmanager
+    async def _place(self, emit: Callable[[Event], None], *, has_waited: bool) -> AsyncIterator[None]:
+        """One of the places for requests in flight."""
+        places = self._places()
+        if places.locked():
+            has_waited = True
+            emit(Waiting(reason="other answers are under way"))
+        async with places:
+            if has_waited:
+                emit(Sending())
+            yield
 
     def _places(self) -> asyncio.Semaphore:
         limit = self.config.get("max_in_flight")

@@ -24,9 +24,11 @@ from .events import (
     ReasoningDelta,
     RefusalDelta,
     Retrying,
+    Sending,
     TextDelta,
     ToolCallDelta,
     UsageReport,
+    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -212,6 +214,8 @@ class TurnBuilder:
                 self._retries = max(self._retries, event.retries)
             case Completed():
                 self.completed = event
+            case Waiting() | Sending():
+                pass
             case _:
                 assert_never(event)
 

@@ -1,7 +1,8 @@
 """Hooks on every execution: which cells run, which were deleted, which ran to their end.
 
-They only pass names on. Before the first magic is used there is no session to tell, and nothing has been asked;
-what was deleted until then is told later, as a conversation of a former session may still come back.
+They only pass names on, and tell who watches the session that a cell may have changed something. Before the first magic
+is used there is no session to tell, and nothing has been asked; what was deleted until then is told later, as a
+conversation of a former session may still come back.
 """
 
 from __future__ import annotations
@@ -63,9 +64,14 @@ class CellHooks:
 
     def _after(self, result: Any) -> None:
         session = self._get_session()
-        # Cut short by an interrupt, an asynchronous cell has no result.
-        if session is None or result is None or not result.success or not result.info.store_history:
+        if session is None:
             return
+        # Cut short by an interrupt, an asynchronous cell has no result.
+        if result is not None and result.success and result.info.store_history:
+            self._note_ran(session)
+        session.watchers.note_changed()
+
+    def _note_ran(self, session: Session) -> None:
         found = frontend.report(self._shell)
         if found is not None and found.raw_id is not None and found.run_id is not None:
             cell_id = frontend.naming(self._shell, session.secret).cell_id(found.raw_id)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .. import rendering
-from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, TextDelta
+from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, Sending, TextDelta, Waiting
 from ..reply import footer, plain_answer, remarks
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class PlainView:
                     self._print("[thinking]\n")
             case Retrying():
                 self._print(f"[{retry_line(event)}]\n")
+            case Waiting(reason=reason):
+                self._print(f"[waiting: {rendering.plain_text(reason)}]\n")
             case Notice(text=text):
                 self._print(f"[{rendering.plain_text(text)}]\n")
             case _:
@@ -89,15 +91,14 @@ class TerminalStatus:
     """
 
     def __init__(self, waiting: str) -> None:
-        self._line = rendering.plain_text(waiting)
+        self._asking = self._line = rendering.plain_text(waiting)
         self._start = time.monotonic()
         self._is_shown = False
         self._is_watched = sys.stderr.isatty()
 
     def add(self, event: Event) -> None:
         """Take the next event."""
-        if isinstance(event, Retrying):
-            self._line = retry_line(event)
+        self._line = waiting_line(event, self._asking) or self._line
 
     def tick(self) -> None:
         """Show the line once the ask takes its time."""
@@ -111,6 +112,24 @@ class TerminalStatus:
         if self._is_shown:
             sys.stderr.write("\r" + " " * len(self._line) + "\r")
             sys.stderr.flush()
+
+
+def waiting_line(event: Event, asking: str) -> str | None:
+    """What the user reads while nothing arrives, from this event on; None where it changes nothing.
+
+    Args:
+        event: What has come.
+        asking: What the line says while the request is under way.
+    """
+    match event:
+        case Waiting(reason=reason):
+            return f"waiting: {rendering.plain_text(reason)}"
+        case Sending():
+            return asking
+        case Retrying():
+            return retry_line(event)
+        case _:
+            return None
 
 
 def retry_line(event: Retrying) -> str:

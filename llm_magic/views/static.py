@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import rendering
-from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, TextDelta
+from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, Sending, TextDelta, Waiting
 from ..reply import answer_bundle
-from .plain import STATUS_AFTER_S, retry_line
+from .plain import STATUS_AFTER_S, waiting_line
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -55,7 +55,7 @@ class StaticView:
     """
 
     def __init__(self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True) -> None:
-        self._waiting = waiting
+        self._asking = self._waiting = waiting
         self._form = form
         self._has_footer = has_footer
         self._is_live = is_live
@@ -76,8 +76,8 @@ class StaticView:
             case ReasoningDelta():
                 if not self._size and self._waiting != "thinking":
                     self._waiting, self._is_told = "thinking", False
-            case Retrying():
-                self._waiting, self._is_told = retry_line(event), False
+            case Retrying() | Waiting() | Sending():
+                self._waiting, self._is_told = waiting_line(event, self._asking) or self._waiting, False
             case Notice(text=text):
                 self._lines.append(text)
                 self._is_told = False
@@ -132,15 +132,15 @@ class StaticStatus:
     """
 
     def __init__(self, waiting: str, display: Display) -> None:
-        self._waiting = waiting
+        self._asking = self._waiting = waiting
         self._display = display
         self._start = time.monotonic()
         self._is_told = False
 
     def add(self, event: Event) -> None:
         """Take the next event."""
-        if isinstance(event, Retrying):
-            self._waiting, self._is_told = retry_line(event), False
+        if line := waiting_line(event, self._asking):
+            self._waiting, self._is_told = line, False
 
     def tick(self) -> None:
         """Show the line once the ask takes its time."""
