@@ -33,16 +33,25 @@ class AskBegan:
     """An ask begins, whoever asked. Told before anything is sent.
 
     Attributes:
-        run: Listen to it for its events and its outcome, or stop it; do not wait for it.
-        conversation: Which conversation it sees.
-        slot: The slot its turn will be kept in, as it was when it was taken; None for an aside.
-        turn: As far as it is known before the answer: id, prompt, model, the text it goes on from …
+        run: Listen to it for its events and its outcome, or stop it; do not wait for it. Its plan says what is asked.
     """
 
     run: Run
-    conversation: Conversation
-    slot: Slot | None
-    turn: Turn
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation it sees."""
+        return self.run.plan.conversation
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot its turn will be kept in, as it was when it was taken; None for an aside."""
+        return self.run.plan.slot
+
+    @property
+    def turn(self) -> Turn:
+        """The turn as far as it is known before the answer: id, prompt, model and so on."""
+        return self.run.plan.base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +73,13 @@ class Watchers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watchers: tuple[Watcher, ...] = ()
-        self._asks: dict[str, AskBegan] = {}
+        self._runs: dict[str, Run] = {}
 
     @property
-    def runs(self) -> list[Run]:
-        """The asks under way."""
+    def runs(self) -> tuple[Run, ...]:
+        """The asks under way, in the order they began."""
         with self._lock:
-            return [began.run for began in self._asks.values()]
+            return tuple(self._runs.values())
 
     def add(self, watcher: Watcher) -> Callable[[], object]:
         """Tell this one too: first, here and now, of the asks that are under way, then whatever comes.
@@ -80,24 +89,24 @@ class Watchers:
         """
         with self._lock:
             self._watchers = (*self._watchers, watcher)
-            under_way = tuple(self._asks.values())
-        for began in under_way:
-            self._tell(watcher, began)
+            under_way = tuple(self._runs.values())
+        for run in under_way:
+            self._tell(watcher, AskBegan(run=run))
         return functools.partial(self._remove, watcher)
 
-    def note_began(self, began: AskBegan) -> None:
+    def note_began(self, run: Run) -> None:
         """An ask begins: tell all."""
         with self._lock:
             # Both at once: who is just being added is told here or there, and once.
-            self._asks[began.turn.id] = began
+            self._runs[run.turn_id] = run
             watchers = self._watchers
         for watcher in watchers:
-            self._tell(watcher, began)
+            self._tell(watcher, AskBegan(run=run))
 
     def note_ended(self, turn_id: str) -> None:
         """An ask has ended and is kept: tell all."""
         with self._lock:
-            self._asks.pop(turn_id, None)
+            self._runs.pop(turn_id, None)
         self.note_changed()
 
     def note_changed(self) -> None:
@@ -108,10 +117,10 @@ class Watchers:
     def stop(self, turn_id: str) -> bool:
         """See :meth:`Session.stop`."""
         with self._lock:
-            began = self._asks.get(turn_id)
-            if began is None or began.run.is_stopping:
+            run = self._runs.get(turn_id)
+            if run is None or run.is_stopping:
                 return False
-            began.run.cancel()
+            run.cancel()
         return True
 
     def _tell(self, watcher: Watcher, news: News) -> None:

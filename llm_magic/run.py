@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
 
+    from .asks import Plan
     from .engine import Engine
     from .events import Event
     from .turns import Turn
@@ -53,22 +54,12 @@ class Run:
     Args:
         engine: Where the work runs.
         work: Called with a function to emit events; its coroutine ends with the outcome, also when cancelled.
-        model: The model that is asked.
-        turn_id: Id of the turn that will be kept, whatever becomes of the ask.
+        plan: What is asked of whom, as it was planned when it was asked.
         first: Called with this, before the work begins.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        work: Work,
-        *,
-        model: str = "",
-        turn_id: str = "",
-        first: Callable[[Run], None] | None = None,
-    ) -> None:
-        self.model = model
-        self.turn_id = turn_id
+    def __init__(self, engine: Engine, work: Work, *, plan: Plan, first: Callable[[Run], None] | None = None) -> None:
+        self.plan = plan
         self._engine = engine
         self._loop = engine.loop()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -82,6 +73,11 @@ class Run:
         if first is not None:
             first(self)
         self._future: Future[Outcome] = engine.submit(self._work(work))
+
+    @property
+    def turn_id(self) -> str:
+        """Id of the turn that will be kept, whatever becomes of the ask."""
+        return self.plan.base.id
 
     @property
     def is_finished(self) -> bool:

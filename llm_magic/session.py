@@ -27,7 +27,6 @@ from .events import Sending, Waiting
 from .interrupts import linger
 from .keeper import PATIENCE_S
 from .ledger import row_from_turn
-from .news import AskBegan
 from .run import Outcome, Run
 from .slots import Conversation
 from .store import Draft
@@ -100,13 +99,8 @@ class Session(Archive):
                 key = self._next_key(ask)
                 slot = ask.slot or self.place_for(conversation, key, ask.cell)
                 plan = replace(plan, slot=slot)
-        return Run(
-            self._engine,
-            lambda emit: self._work(plan, emit),
-            model=plan.request.model,
-            turn_id=plan.base.id,
-            first=lambda run: self._note(plan, run),
-        )
+        # Noted before it begins: cancel() in another thread must not miss it, nor its end be told before this.
+        return Run(self._engine, lambda emit: self._work(plan, emit), plan=plan, first=self.watchers.note_began)
 
     def watch(self, watcher: Watcher) -> Callable[[], object]:
         """Hear what happens in the session, whoever does it; see ``news.py`` for the threads.
@@ -191,10 +185,6 @@ class Session(Archive):
     def resolve(self, look_up: Callable[[str], Value]) -> Choice:
         """Backend and model for these settings; see :meth:`Registry.resolve`."""
         return self.registry.resolve(look_up)
-
-    def _note(self, plan: Plan, run: Run) -> None:
-        # Before it begins: cancel() in another thread must not miss it, nor its end be told before this.
-        self.watchers.note_began(AskBegan(run=run, conversation=plan.conversation, slot=plan.slot, turn=plan.base))
 
     def _next_key(self, ask: Ask) -> CellKey | None:
         return self.next_key(ask.cell, within=ask.conversation.id if ask.conversation else None)

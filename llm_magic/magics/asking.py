@@ -97,7 +97,9 @@ class Asker:
             return runs[0]
 
         try:
-            outcome = watch(start, lambda run: self._view(f"asking {run.model}", showing, has_footer=has_footer))
+            outcome = watch(
+                start, lambda run: self._view(f"asking {run.plan.request.model}", showing, has_footer=has_footer)
+            )
         finally:
             if not showing.is_quiet:
                 self.tell()

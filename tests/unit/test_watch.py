@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm_magic import interrupts
+from llm_magic.asks import Ask
+from llm_magic.config import Config
+from llm_magic.content import message
 from llm_magic.engine import shared_engine
 from llm_magic.errors import Interrupted
 from llm_magic.events import TextDelta
 from llm_magic.run import Outcome, Run
+from llm_magic.session import Session
+from llm_magic.testing import ScriptedBackend
 from llm_magic.turns import Turn
 from llm_magic.watch import watch
 
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
     from llm_magic.events import Event
 
 LONG_S = 600.0
+PLAN = Session(config=Config(environ={})).plan(
+    Ask(prompt=(message("user", "hello"),), backend=ScriptedBackend(), settings={"model": "m"})
+)
 
 
 class Recorder:
@@ -59,7 +67,7 @@ def answers(text: str) -> Run:
         emit(TextDelta(text=text))
         return Outcome(turn=turn(text, "complete"))
 
-    return Run(shared_engine(), work)
+    return Run(shared_engine(), work, plan=PLAN)
 
 
 def hangs(text: str, *, closing: asyncio.Event | None = None) -> Run:
@@ -74,7 +82,7 @@ def hangs(text: str, *, closing: asyncio.Event | None = None) -> Run:
                 await closing.wait()
         return Outcome(turn=turn(text, "interrupted"))
 
-    return Run(shared_engine(), work)
+    return Run(shared_engine(), work, plan=PLAN)
 
 
 def test_a_view_gets_all_events_and_the_end() -> None:
