@@ -227,7 +227,7 @@ _ROWS = (
         kind="text",
         default="auto",
         help="how answers are shown",
-        choices=("auto", "plain", "static"),
+        choices=("auto", "plain", "static", "live"),
     ),
     Setting(name="stream", kind="flag", default=True, help="show an answer while it arrives"),
     Setting(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .errors import MissingDependencyError, SessionBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
 T = TypeVar("T")
@@ -79,6 +79,11 @@ class Engine:
                         raise
         finally:
             future.cancel()
+
+    def later(self, delay_s: float, function: Callable[[], object]) -> None:
+        """Call a function on the loop's thread after a while; it must not block."""
+        loop = self.loop()
+        loop.call_soon_threadsafe(loop.call_later, delay_s, function)
 
     def _start(self) -> None:
         # Locks of a parent process may be held for ever in its fork: nothing of the old loop is touched.

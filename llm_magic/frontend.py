@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 Kind: TypeAlias = Literal["terminal", "console", "nbclient", "jupyter", "vscode", "colab", "none"]
-Path: TypeAlias = Literal["plain", "print", "final", "static"]
+Path: TypeAlias = Literal["plain", "print", "final", "static", "live"]
 # VS Code tells the kernel the notebook's file by this name, and gives cells a URI that begins so.
 _VSCODE_NAME = "__vsc_ipynb_file__"
+_BY_VIEW: Mapping[str, Path] = {"plain": "print", "static": "static", "live": "live"}
 _VSCODE_SCHEME = "vscode-"
 
 
@@ -34,7 +35,7 @@ class Frontend:
         kind: The front end; "none" where Python runs without one.
         path: How answers are shown: ``plain`` prints to a terminal, ``print`` to an output that takes no
             updates, ``final`` is one display, updated at the end only, ``static`` one display, updated while
-            the answer grows.
+            the answer grows, ``live`` a widget until the answer is whole.
         cell_id: Identity of the cell, a keyed hash of what the front end calls it; None where it tells none. The
             same in every session where the front end's ids are stable, else in this kernel only.
         source: Hash of the cell's notebook and code, where ids are not stable: how its slot of a former session is
@@ -102,7 +103,7 @@ def detect(shell: InteractiveShell | None, *, view: str = "auto", secret: bytes)
 
     Args:
         shell: The shell it runs in, None outside of IPython.
-        view: The setting ``view``: ``plain`` and ``static`` overrule what is found.
+        view: The setting ``view``: ``plain``, ``static`` and ``live`` overrule what is found.
         secret: Key of the hash that a cell's identity is.
     """
     if shell is None or not hasattr(shell, "kernel"):
@@ -184,19 +185,17 @@ def _kind(shell: Any, request: Mapping[str, Any], raw_id: str | None) -> Kind:
 
 
 def _path(shell: Any, kind: Kind, view: str) -> Path:
-    if view == "plain":
-        return "print"
-    if _is_captured(shell):
+    if view != "plain" and _is_captured(shell):
         return "final"
-    if view == "static":
-        return "static"
+    if view in _BY_VIEW:
+        return _BY_VIEW[view]
     match kind:
         case "console":
             return "print"
         case "nbclient":
             return "final"
         case _:
-            return "static"
+            return "live"
 
 
 def _is_captured(shell: Any) -> bool:

@@ -220,6 +220,20 @@ def html_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True)
     return rendering.answer_html("".join(pieces))
 
 
+def answer_pieces(turn: Turn, *, form: Form = "markdown") -> list[rendering.Piece]:
+    """What the model said as pieces of safe HTML, without reasoning, remarks and footer."""
+    pieces: list[rendering.Piece] = []
+    if turn.text:
+        is_markdown = form == "markdown"
+        pieces += (
+            rendering.markdown_pieces(turn.text) if is_markdown else [rendering.Piece(html=_form_html(turn.text, form))]
+        )
+    if turn.refusal:
+        pieces.append(rendering.Piece(html=rendering.notice_html("The model refused:")))
+        pieces += rendering.markdown_pieces(turn.refusal)
+    return pieces
+
+
 def plain_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> str:
     """The answer as text, with remarks and footer; not yet made safe for a terminal."""
     pieces = [_form_text(turn.text, form)] if turn.text else []

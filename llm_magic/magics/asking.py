@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from ..reply import Reply, dollars
 from ..run import checked
 from ..slots import Cell
 from ..values import file_parts, image_parts, to_parts
+from ..views.channel import Channel
+from ..views.live import LiveView
 from ..views.plain import PlainView, TerminalStatus
 from ..views.static import Display, StaticStatus, StaticView
 from ..watch import View, watch
@@ -22,11 +25,15 @@ from .scope import scope
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..frontend import Kind
     from ..reply import Form
     from ..run import Run
     from ..session import Session
     from ..values import Limits
     from .options import Parsed
+
+# How long a display waits for a page to show its widget, where front ends have widgets, and where that is not known.
+KNOWN_PATIENCE_S, UNKNOWN_PATIENCE_S = 3.0, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,12 @@ class Asker:
         self.shell = shell
         self.session = session
         self._status: tuple[str | None, Display] = (None, Display())
+        self._is_deaf = False
+
+    @functools.cached_property
+    def channel(self) -> Channel:
+        """How pages talk to this kernel while a cell blocks."""
+        return Channel(self.shell)
 
     def frontend(self) -> frontend.Frontend:
         """Which front end the running cell belongs to."""
@@ -97,9 +110,7 @@ class Asker:
             return runs[0]
 
         try:
-            outcome = watch(
-                start, lambda run: self._view(f"asking {run.plan.request.model}", showing, has_footer=has_footer)
-            )
+            outcome = watch(start, lambda run: self._view(run, showing, has_footer=has_footer))
         finally:
             if not showing.is_quiet:
                 self.tell()
@@ -181,18 +192,38 @@ class Asker:
             return self.session.named(name)
         return self.session.add(name)
 
-    def _view(self, waiting: str, showing: Showing, *, has_footer: bool) -> View | None:
+    def _view(self, run: Run, showing: Showing, *, has_footer: bool) -> View | None:
         here = self.frontend()
+        waiting = f"asking {run.plan.request.model}"
         is_text = here.path in ("plain", "print")
+        is_updated = here.path in ("static", "live")
         if showing.is_quiet:
             return None
         if showing.is_status:
             if is_text:
                 return TerminalStatus(waiting)
-            return StaticStatus(waiting, self._shared(here.run_id)) if here.path == "static" else None
+            return StaticStatus(waiting, self._shared(here.run_id)) if is_updated else None
         if is_text:
             return PlainView(form=showing.form, has_footer=has_footer)
-        return StaticView(waiting=waiting, form=showing.form, has_footer=has_footer, is_live=here.path == "static")
+        if here.path == "live" and not self._is_deaf:
+            return self._live_view(run, here.kind, showing, has_footer=has_footer)
+        return StaticView(waiting=waiting, form=showing.form, has_footer=has_footer, is_live=is_updated)
+
+    def _live_view(self, run: Run, kind: Kind, showing: Showing, *, has_footer: bool) -> LiveView:
+        # Where widgets are known to be, no page means that nobody looks now; elsewhere, that there are no widgets.
+        is_known = kind == "jupyter"
+        return LiveView(
+            run,
+            waiting=f"asking {run.plan.request.model}",
+            channel=self.channel,
+            form=showing.form,
+            has_footer=has_footer,
+            patience_s=KNOWN_PATIENCE_S if is_known else UNKNOWN_PATIENCE_S,
+            on_deaf=None if is_known else self._note_deaf,
+        )
+
+    def _note_deaf(self) -> None:
+        self._is_deaf = True
 
     def _shared(self, run_id: str | None) -> Display:
         if run_id is None or self._status[0] != run_id:

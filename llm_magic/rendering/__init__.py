@@ -7,7 +7,7 @@ shows. The parser, the cleaner and the highlighter are imported by the first ren
 from __future__ import annotations
 
 from .highlight import code_html
-from .incremental import Frame, IncrementalRenderer
+from .incremental import Frame, IncrementalRenderer, markdown_pieces
 from .markdown import markdown_html
 from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
 from .pieces import Piece
@@ -22,6 +22,7 @@ __all__ = [
     "code_html",
     "footer_html",
     "markdown_html",
+    "markdown_pieces",
     "notice_html",
     "plain_text",
     "preformatted_html",

@@ -9,9 +9,12 @@ to, but for two cases that only the end settles: a link whose definition comes l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from . import blocks
 from .clean import unix_lines
-from .markdown import markdown_html
+from .markdown import markdown_html, parse, render
+from .pieces import Piece
 from .tail import OpenTail
 
 
@@ -54,6 +57,12 @@ class IncrementalRenderer:
         start, self._given = self._given, len(self._closed)
         return Frame(closed=tuple(self._closed[start:]), tail=self._tail.html)
 
+    def pieces(self) -> tuple[int, list[Piece]]:
+        """The pieces that may have changed since the last time, and the index of the first of them."""
+        start = self._given
+        frame = self.frame()
+        return start, [Piece(html=html) for html in (*frame.closed, frame.tail) if html]
+
     def html(self) -> str:
         """All that was fed, as it stands: closed blocks and tail. Takes nothing from the next frame."""
         self._advance()
@@ -70,3 +79,10 @@ class IncrementalRenderer:
         self._pending = [text[whole:]]
         if whole:
             self._closed += self._tail.add(unix_lines(text[:whole]))
+
+
+def markdown_pieces(text: str, *, highlight: bool = True) -> list[Piece]:
+    """A whole answer as pieces of safe HTML, one a block; joined, they are what ``markdown_html`` makes of it."""
+    environment: dict[str, Any] = {}
+    found = blocks.split(parse(unix_lines(text), environment))
+    return [Piece(html=render(block, environment, highlight=highlight)) for block in found]

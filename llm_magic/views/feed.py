@@ -119,7 +119,7 @@ class Feed:
     def _turn(self, key: str) -> _Turn:
         turn = self._turns.get(key)
         if turn is None:
-            turn = self._turns[key] = self._dropped.pop(key, None) or _Turn()
+            turn = self._turns[key] = self._dropped.pop(key) if key in self._dropped else _Turn()
             if key not in self._order:
                 self._order.append(key)
         return turn
@@ -163,8 +163,11 @@ class _Turn:
         return changed
 
     def snapshot(self) -> dict[str, Any]:
-        pieces = {section: [_said(piece) for piece in text.sent] for section, text in self.texts.items() if text.sent}
-        return {**self.fields.sent, **pieces}
+        whole = dict(self.fields.sent)
+        for section, text in self.texts.items():
+            if text.sent:
+                whole[section] = [_said(piece) for piece in text.sent]
+        return whole
 
 
 @dataclass(slots=True)

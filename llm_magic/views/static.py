@@ -15,6 +15,8 @@ from ..reply import answer_bundle
 from .plain import STATUS_AFTER_S, waiting_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..events import Event
     from ..reply import Form
     from ..turns import Turn
@@ -34,7 +36,7 @@ class Display:
         """Something has been displayed."""
         return self._handle is not None
 
-    def show(self, bundle: dict[str, str]) -> None:
+    def show(self, bundle: Mapping[str, Any]) -> None:
         """Display, or update what is displayed."""
         if self._handle is None:
             from IPython.display import display
@@ -52,14 +54,23 @@ class StaticView:
         form: How the answer is shown; only Markdown and text are shown while they arrive.
         has_footer: A line under the answer tells model, tokens and cost.
         is_live: False displays once, at the end (where nobody watches).
+        display: Where; one of its own where not given.
     """
 
-    def __init__(self, *, waiting: str, form: Form = "markdown", has_footer: bool = True, is_live: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        waiting: str,
+        form: Form = "markdown",
+        has_footer: bool = True,
+        is_live: bool = True,
+        display: Display | None = None,
+    ) -> None:
         self._asking = self._waiting = waiting
         self._form = form
         self._has_footer = has_footer
         self._is_live = is_live
-        self._display = Display()
+        self._display = display or Display()
         self._start = self._shown_at = time.monotonic()
         self._size = self._shown_size = 0
         self._text: list[str] = []
@@ -123,6 +134,14 @@ class StaticView:
         self._display.show({"text/html": rendering.answer_html("".join(pieces)), "text/plain": f"({self._waiting} …)"})
 
 
+def waiting_bundle(waiting: str) -> dict[str, str]:
+    """What is displayed while nothing has arrived."""
+    return {
+        "text/html": rendering.answer_html(rendering.notice_html(f"{waiting} …")),
+        "text/plain": f"({rendering.plain_text(waiting)} …)",
+    }
+
+
 class StaticStatus:
     """One line while an aside is answered, emptied when it is.
 
@@ -146,12 +165,7 @@ class StaticStatus:
         """Show the line once the ask takes its time."""
         if not self._is_told and time.monotonic() - self._start >= STATUS_AFTER_S:
             self._is_told = True
-            self._display.show(
-                {
-                    "text/html": rendering.answer_html(rendering.notice_html(f"{self._waiting} …")),
-                    "text/plain": f"({rendering.plain_text(self._waiting)} …)",
-                }
-            )
+            self._display.show(waiting_bundle(self._waiting))
 
     def end(self, turn: Turn) -> None:  # noqa: ARG002  # a view's signature
         """Empty the line."""

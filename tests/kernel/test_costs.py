@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,8 @@ from llm_magic.views import static
 from tests.fakes.answers import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.measures import Measure
 
 pytestmark = pytest.mark.kernel
@@ -33,7 +35,7 @@ class _Recorder(static.Display):
         """Something has been displayed."""
         return bool(self.sent)
 
-    def show(self, bundle: dict[str, str]) -> None:
+    def show(self, bundle: Mapping[str, Any]) -> None:
         """Take a bundle."""
         self.sent.append(json.dumps(bundle))
 

@@ -28,12 +28,12 @@ def detected(kernel: Kernel, code: str = _DETECT, **request: Any) -> dict[str, A
 @pytest.mark.parametrize(
     ("request_", "kind", "path"),
     [
-        ({"cell_id": "abc", "allow_stdin": True}, "jupyter", "static"),
-        ({"cell_id": _VSCODE_ID, "allow_stdin": True}, "vscode", "static"),
-        ({"metadata": {"colab": {"cell_id": "xyz"}}, "allow_stdin": True}, "colab", "static"),
+        ({"cell_id": "abc", "allow_stdin": True}, "jupyter", "live"),
+        ({"cell_id": _VSCODE_ID, "allow_stdin": True}, "vscode", "live"),
+        ({"metadata": {"colab": {"cell_id": "xyz"}}, "allow_stdin": True}, "colab", "live"),
         ({"allow_stdin": True}, "console", "print"),
         ({"allow_stdin": False}, "nbclient", "final"),
-        ({"metadata": {"cellId": None, "colab": "?"}, "allow_stdin": True}, "colab", "static"),
+        ({"metadata": {"cellId": None, "colab": "?"}, "allow_stdin": True}, "colab", "live"),
     ],
 )
 def test_front_end_is_told_by_its_request(
@@ -101,15 +101,16 @@ def test_cell_without_id_has_no_identity(module_kernel: Kernel) -> None:
 
 
 def test_setting_overrules_what_is_found(module_kernel: Kernel) -> None:
-    """view=plain prints and view=static displays, whatever the front end."""
+    """view=plain prints, view=static and view=live display, whatever the front end."""
     code = (
         "from llm_magic import frontend\n"
-        "paths = [frontend.detect(get_ipython(), view=v, secret=b'').path for v in ('auto', 'plain', 'static')]"
+        "paths = [frontend.detect(get_ipython(), view=v, secret=b'').path "
+        "for v in ('auto', 'plain', 'static', 'live')]"
     )
 
-    for request, path in (({"cell_id": "a"}, "static"), ({"allow_stdin": True}, "print"), ({}, "final")):
+    for request, path in (({"cell_id": "a"}, "live"), ({"allow_stdin": True}, "print"), ({}, "final")):
         module_kernel.run(code, **request).checked()
-        assert module_kernel.value("paths") == [path, "print", "static"]
+        assert module_kernel.value("paths") == [path, "print", "static", "live"]
 
 
 def test_captured_output_is_updated_at_the_end_only(module_kernel: Kernel) -> None:
@@ -125,7 +126,7 @@ def test_captured_output_is_updated_at_the_end_only(module_kernel: Kernel) -> No
     assert detected(module_kernel, code, cell_id="a")["path"] == "final"
     assert module_kernel.value("forced") == "final"
     assert detected(module_kernel, f"%%capture\n{_DETECT}", cell_id="a")["path"] == "final"
-    assert detected(module_kernel, cell_id="a")["path"] == "static"
+    assert detected(module_kernel, cell_id="a")["path"] == "live"
 
 
 def test_deletions_are_reported_by_the_front_ends_own_ids(module_kernel: Kernel) -> None:
@@ -181,7 +182,7 @@ def test_widget_callback_belongs_to_a_notebook(module_kernel: Kernel) -> None:
 
     found = module_kernel.value("(found.kind, found.path, found.cell_id, found.run_id)")
 
-    assert found == ("jupyter", "static", None, None)
+    assert found == ("jupyter", "live", None, None)
 
 
 def test_nbclient_is_known(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_only_options_that_fit_are_offered() -> None:
         ("%chat model gpt-5.4-", ["gpt-5.4-mini"]),
         ("%chat local ", ["download", "stop"]),
         ("%chat config max_t", ["max_tokens="]),
-        ("%chat config view=", ["auto", "plain", "static"]),
+        ("%chat config view=", ["auto", "plain", "static", "live"]),
         ("%chat config footer=o", ["on", "off"]),
         ("%chat config seed=", []),
         ("%chat help --te", ["--temperature"]),

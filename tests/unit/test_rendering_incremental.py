@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_magic.rendering import IncrementalRenderer, markdown_html, tail
+from llm_magic.rendering import IncrementalRenderer, Piece, markdown_html, markdown_pieces, tail
 from llm_magic.rendering.markdown import parser
 from tests.fakes.markup import ANSWERS, FIXTURES, HOSTILE, judge, texts
 
@@ -289,6 +289,24 @@ def test_fixtures_are_typical_and_hostile_enough() -> None:
     assert len(set(HOSTILE)) >= 100
     assert len(ANSWERS) >= 10
     assert FIXTURES.is_dir()
+
+
+@pytest.mark.parametrize("text", [*ANSWERS.values(), *HOSTILE])
+def test_pieces_of_a_whole_text_are_its_html(text: str) -> None:
+    """Block by block, a text is what it is as a whole."""
+    assert "".join(piece.html for piece in markdown_pieces(text)) == markdown_html(text)
+
+
+@given(text=texts(), size=st.integers(1, 12))
+def test_pieces_that_are_told_add_up(text: str, size: int) -> None:
+    """Whoever replaces the pieces that may have changed has what is shown."""
+    renderer = IncrementalRenderer()
+    kept: list[Piece] = []
+    for at in range(0, len(text), size):
+        renderer.feed(text[at : at + size])
+        start, pieces = renderer.pieces()
+        kept[start:] = pieces
+        assert "".join(piece.html for piece in kept) == renderer.html()
 
 
 def _letters(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,8 @@ from llm_magic.views.plain import PlainView, TerminalStatus
 from llm_magic.views.static import Display, StaticStatus, StaticView
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llm_magic.watch import View
 
 
@@ -44,8 +46,8 @@ class Recorder(Display):
     def is_shown(self) -> bool:
         return bool(self.shown)
 
-    def show(self, bundle: dict[str, str]) -> None:
-        self.shown.append(bundle)
+    def show(self, bundle: Mapping[str, Any]) -> None:
+        self.shown.append(dict(bundle))
 
 
 def ended(*events: Event, status: Status | None = None) -> Turn:

@@ -155,14 +155,13 @@ function figuresText(fig, seconds) {
   const about = fig.est ? "~" : "";
   const count = (value, more) => `${about}${number(value)}${more ? ` (${more})` : ""}`;
   const said = [fig.model];
-  if (fig.in !== undefined || fig.out) {
-    const cached = fig.cached ? `${number(fig.cached)} cached` : "";
-    const reasoning = fig.reasoning ? `${about}${number(fig.reasoning)} reasoning` : "";
-    said.push(`${count(fig.in ?? 0, cached)} → ${count(fig.out ?? 0, reasoning)} tokens`);
-  }
+  const cached = fig.cached ? `${number(fig.cached)} cached` : "";
+  const reasoning = fig.reasoning ? `${about}${number(fig.reasoning)} reasoning` : "";
+  const counts = [fig.in ? count(fig.in, cached) : "", fig.out ? count(fig.out, reasoning) : ""];
+  if (counts.some(Boolean)) said.push(`${counts.filter(Boolean).join(" → ")} tokens`);
   if (fig.speed) said.push(`${Math.round(fig.speed)} tokens/s`);
   said.push(seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`);
-  said.push(fig.cost ?? "price unknown");
+  said.push(fig.cost);
   return said.filter(Boolean).join(" · ");
 }
 
@@ -210,6 +209,7 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
     }
   }
 
+  /** Buttons on blocks of code. */
   function addButtons(node) {
     const blocks = node.localName === "pre" ? [node] : (node.querySelectorAll?.("pre") ?? []);
     for (const block of blocks) {

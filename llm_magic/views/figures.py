@@ -1,0 +1,100 @@
+"""The figures of an answer under way: tokens, speed, time and cost, estimated until the server says them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .. import rendering
+from ..accounting import price
+from ..counts import Usage
+from ..reply import dollars
+from ..tokens import count_messages
+
+if TYPE_CHECKING:
+    from ..asks import Plan
+
+EVERY_S = 0.5
+# Counting what was sent loads tables, and looking up prices too: an answer of a moment goes without.
+COUNT_AFTER_S = 1.0
+_CHARACTERS_A_TOKEN = 4
+
+
+class Figures:
+    """Keeps count of one answer.
+
+    Args:
+        plan: What is asked of whom.
+
+    Attributes:
+        usage: What the server said, None until it does.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._began = time.monotonic()
+        self._first_at: float | None = None
+        self._told_at = -EVERY_S
+        self._answered = self._thought = 0
+        self._sent_tokens: int | None = None
+        self.usage: Usage | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Something of the answer has come."""
+        return self._first_at is not None
+
+    def add(self, *, answered: int = 0, thought: int = 0) -> None:
+        """More characters have come, of the answer and of the reasoning."""
+        self._first_at = self._first_at or time.monotonic()
+        self._answered += answered
+        self._thought += thought
+
+    def note_usage(self, usage: Usage) -> None:
+        """The server has said what it bills: worth telling at once."""
+        self.usage = usage
+        self._told_at = -EVERY_S
+
+    def is_due(self) -> bool:
+        """Whether it is time to tell them again."""
+        return time.monotonic() - self._told_at >= EVERY_S
+
+    def tell(self) -> dict[str, Any]:
+        """The figures now, by their names on the wire; what is not known is not in it."""
+        now = self._told_at = time.monotonic()
+        usage = self.usage or self._estimated(now)
+        answering_s = now - (self._first_at or now)
+        is_counted = self.usage is not None or now - self._began > COUNT_AFTER_S
+        found = {
+            "age": round(now - self._began, 2),
+            "model": rendering.plain_text(self._plan.request.model),
+            "in": usage.input_tokens or None,
+            "out": usage.output_tokens or None,
+            "cached": usage.cached_tokens,
+            "reasoning": usage.reasoning_tokens,
+            "speed": round(usage.output_tokens / answering_s, 1) if answering_s > EVERY_S else None,
+            "cost": self._cost(usage) if is_counted else None,
+            "est": usage.is_estimate,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _estimated(self, now: float) -> Usage:
+        """The tokens so far: what was sent as counted here, what came by its length."""
+        if self._sent_tokens is None and now - self._began > COUNT_AFTER_S:
+            request = self._plan.request
+            self._sent_tokens = count_messages(request.messages, request.model).tokens
+        sent, thought = self._sent_tokens or 0, self._thought // _CHARACTERS_A_TOKEN
+        answered = thought + self._answered // _CHARACTERS_A_TOKEN
+        return Usage(
+            input_tokens=sent,
+            output_tokens=answered,
+            total_tokens=sent + answered,
+            reasoning_tokens=thought or None,
+            is_estimate=True,
+        )
+
+    def _cost(self, usage: Usage) -> str:
+        if self._plan.info.is_local:
+            return "free"
+        cost = price(self._plan, usage, None)
+        return "price unknown" if cost is None else f"{'~' if usage.is_estimate else ''}{dollars(cost)}"

@@ -1,0 +1,92 @@
+"""The widgets whose state is a feed: the one place that imports anywidget.
+
+Imported by what shows a widget, when it does: it costs what importing ipywidgets costs.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .channel import Channel, Listener
+    from .feed import Feed
+
+_STATIC = Path(__file__).parent / "static"
+_COMMENTS = ("//", "/*", "*")
+VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
+
+
+class FeedWidget(anywidget.AnyWidget):
+    """A widget whose pages show a feed.
+
+    Args:
+        feed: What they show.
+        listener: Hears what the pages say.
+        channel: How they say it while a cell blocks.
+    """
+
+    snap = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, feed: Feed, *, listener: Listener, channel: Channel) -> None:
+        self._feed = feed
+        self._is_open = False
+        super().__init__()
+        self._is_open = True
+        channel.listen(feed.key, listener)
+        self.on_msg(lambda _widget, content, buffers: listener.hear(content, buffers))
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002  # ipywidgets' signature
+        """The state as pages are given it: the whole of the feed, fresh each time."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if "snap" in state or key is None:
+            # A page that comes later than the first may be the only one left that shows the turn.
+            state["snap"] = self._feed.snapshot() | {"late": self._is_open}
+        return state
+
+    def send_whole(self) -> None:
+        """Send the whole state to all pages."""
+        self.send_state("snap")
+
+    def send_patch(self) -> bool:
+        """Send what changed; whether there was anything. The caller holds the feed's lock."""
+        patch = self._feed.patch()
+        if patch is not None:
+            self.send(patch)
+        return patch is not None
+
+    def bundle(self, kept: Mapping[str, str]) -> dict[str, Any]:
+        """What is displayed: this widget where the front end has widgets, else what is given."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {VIEW_TYPE: view, **kept}
+
+    def close(self) -> None:
+        """Close the widget and what ipywidgets made for it."""
+        self.layout.close()
+        super().close()
+
+
+def joined(*paths: Path) -> str:
+    """Files as one text, without comments and indentation, which every turn would send again.
+
+    Modules of a widget have no imports, so that none of them can be late.
+    """
+    lines = (line.strip() for path in paths for line in path.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(_COMMENTS))
+
+
+@functools.cache
+def live_type() -> type[FeedWidget]:
+    """The widget of the live view."""
+    files = [_STATIC / name for name in ("store.js", "turn.js", "live.js")]
+    return _widget_type("LiveWidget", script=files, style=[_STATIC / "turn.css"])
+
+
+def _widget_type(name: str, *, script: Iterable[Path], style: Iterable[Path]) -> type[FeedWidget]:
+    return type(name, (FeedWidget,), {"_esm": joined(*script), "_css": joined(*style), "__module__": __name__})
