@@ -7,17 +7,17 @@ shows. The parser, the cleaner and the highlighter are imported by the first ren
 from __future__ import annotations
 
 from .highlight import code_html
-from .incremental import Frame, IncrementalRenderer, markdown_pieces
+from .incremental import IncrementalRenderer, markdown_pieces
 from .markdown import markdown_html
 from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
-from .pieces import Piece
+from .pieces import Piece, aligned
 from .plain import PlainStream, plain_text
 
 __all__ = [
-    "Frame",
     "IncrementalRenderer",
     "Piece",
     "PlainStream",
+    "aligned",
     "answer_html",
     "code_html",
     "footer_html",

@@ -1,14 +1,13 @@
 """Rendering an answer while it arrives, in time linear in its length.
 
-Text is fed as it comes, in chunks cut anywhere; a frame says which blocks have closed since the last one (their
-HTML never changes again) and how the open end looks now. What is shown is what the whole text so far would render
-to, but for two cases that only the end settles: a link whose definition comes later, and open blocks that grew long
-(see ``tail``). So one full render ends an answer.
+Text is fed as it comes, in chunks cut anywhere; pieces say which have changed since the last time: those of the blocks
+that have closed since, which never change again, and those of the open end. What is shown is what the whole text so
+far would render to, but for two cases that only the end settles: a link whose definition comes later, and open blocks
+that grew long (see ``tail``). So one full render ends an answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from . import blocks
@@ -16,19 +15,6 @@ from .clean import unix_lines
 from .markdown import markdown_html, parse, render
 from .pieces import Piece
 from .tail import OpenTail
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What changed since the frame before.
-
-    Attributes:
-        closed: HTML of the blocks that closed, in order, each whole.
-        tail: HTML of what is still open; replaces the tail of the frame before.
-    """
-
-    closed: tuple[str, ...]
-    tail: str
 
 
 class IncrementalRenderer:
@@ -42,31 +28,25 @@ class IncrementalRenderer:
         self._highlight = highlight
         self._fed: list[str] = []
         self._pending: list[str] = []
-        self._closed: list[str] = []
+        self._closed: list[Piece] = []
         self._given = 0
         self._tail = OpenTail(highlight=highlight)
 
     def feed(self, text: str) -> None:
-        """Take the next text. Costs nothing until a frame is wanted."""
+        """Take the next text. Costs nothing until something is to be shown."""
         self._fed.append(text)
         self._pending.append(text)
 
-    def frame(self) -> Frame:
-        """What changed since the last frame."""
+    def pieces(self) -> tuple[int, list[Piece]]:
+        """The pieces that may have changed since the last time, to the last, and the index of the first of them."""
         self._advance()
         start, self._given = self._given, len(self._closed)
-        return Frame(closed=tuple(self._closed[start:]), tail=self._tail.html)
-
-    def pieces(self) -> tuple[int, list[Piece]]:
-        """The pieces that may have changed since the last time, and the index of the first of them."""
-        start = self._given
-        frame = self.frame()
-        return start, [Piece(html=html) for html in (*frame.closed, frame.tail) if html]
+        return start, self._closed[start:] + self._tail.pieces()
 
     def html(self) -> str:
-        """All that was fed, as it stands: closed blocks and tail. Takes nothing from the next frame."""
+        """All that was fed, as it stands."""
         self._advance()
-        return "".join(self._closed) + self._tail.html
+        return "".join(piece.html for piece in self._closed) + self._tail.html
 
     def final(self) -> str:
         """All that was fed, rendered once as a whole."""

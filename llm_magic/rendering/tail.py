@@ -5,7 +5,8 @@ linear:
 
 - A block is closed, and leaves the tail, as soon as no further text can change it.
 - Words that follow words change no structure: their text is put where the text before ended.
-- An open fence only grows by escaped text; finished rows and items of a long table or list are frozen.
+- An open fence only grows by escaped text; finished rows and items of a long table or list are frozen. Both are given
+  out as pieces that do not change any more.
 - A tail that is long for another reason is parsed again only when it grew by an eighth; text in between is shown plain.
 """
 
@@ -19,17 +20,20 @@ from . import blocks
 from .clean import escape
 from .highlight import CODE_CLOSE, CODE_OPEN
 from .markdown import parse, render
+from .pieces import Growing, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .blocks import Block
+    from .pieces import Context
 
 FREEZE_CHARACTERS = 400
 PATIENCE_CHARACTERS = 2_000
 
 # After a word, in a line that has a letter: no character of these opens, closes or continues anything.
 _WORDS = re.compile(r"(?:[^\W_]|[ .,:?!-])+")
+_CONTEXTS: dict[str, Context] = {"table": "tbody", "ul": "ul", "ol": "ol"}
 _CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]+>\n?)*\Z")
 
 
@@ -45,6 +49,9 @@ class OpenTail:
         self._source = ""
         self._references: dict[str, Any] = {}
         self._frozen: blocks.Frozen | None = None
+        # The first block's finished pieces: what is frozen of it, or what is whole lines of an open fence.
+        self._finished = Growing()
+        self._cut = 0
         # The drawing: HTML around the place where text goes on, and the text put there since.
         self._head = self._added = self._foot = ""
         self._has_new_line = False
@@ -56,17 +63,32 @@ class OpenTail:
     @property
     def html(self) -> str:
         """The tail as it stands."""
+        frozen = self._frozen.html if self._frozen else ""
+        return f"{frozen}{self._head}{self._shown}{self._foot}"
+
+    def pieces(self) -> list[Piece]:
+        """The tail as it stands; only its last pieces will change."""
+        whole = f"{self._head}{self._shown}{self._foot}"
+        if self._frozen is not None:
+            return [*self._finished.pieces, Piece(html=whole, context=self._finished.context)]
+        if self._fence_end is None:
+            return self._finished.completed(whole) if whole else []
+        self._finish_lines()
+        last = f"{self._shown[self._cut :]}{self._foot}" if self._cut else whole
+        return [*self._finished.pieces, Piece(html=last, context=self._finished.context)]
+
+    @property
+    def _shown(self) -> str:
         bare = self._added.rstrip(" \t")
         # In code, blanks at the end are shown once their line has more than blanks in it; in text, never.
         is_shown = self._fence_end is not None and bare[-1:] not in ("", "\n")
-        frozen = self._frozen.html if self._frozen else ""
-        return f"{frozen}{self._head}{self._added if is_shown else bare}{self._foot}"
+        return self._added if is_shown else bare
 
-    def add(self, text: str) -> list[str]:
+    def add(self, text: str) -> list[Piece]:
         """Take more text.
 
         Returns:
-            HTML of the blocks that it closed, in order.
+            The pieces of the blocks that it closed, in order.
         """
         self._source += text
         self._added += escape(text)
@@ -99,10 +121,18 @@ class OpenTail:
             # The list was tight while its items were frozen, and is not: they are drawn once more.
             self._source, source = self._frozen.source + self._source, self._frozen.source + source
             self._frozen = None
+            self._finished = Growing()
             return self._parse(source)
         return found, environment
 
-    def _close(self) -> list[str]:
+    def _finish_lines(self) -> None:
+        """Give out whole lines of an open fence as finished."""
+        while (end := self._added.find("\n", self._cut + Growing.ENOUGH_CHARACTERS) + 1) > 0:
+            lines = self._added[self._cut : end]
+            self._finished.add(lines if self._cut else self._head + lines, "code")
+            self._cut = end
+
+    def _close(self) -> list[Piece]:
         """Take the blocks that complete lines close out of the tail."""
         self._has_new_line = False
         found, environment = self._parse(self._source[: self._source.rfind("\n") + 1])
@@ -111,18 +141,27 @@ class OpenTail:
         count = len(found) - (bool(found) and not blocks.is_final(found[-1], lines[:complete]))
         cut = blocks.start(found[count]) if count < len(found) else complete
         cut = blocks.before_definitions(cut, environment, floor=blocks.end(found[count - 1]) if count else 0)
-        closed = self._blocks_html(found[:count], environment)
-        if closed and self._frozen is not None:
-            closed[0] = self._frozen.html + closed[0]
-            self._frozen = None
+        closed = self._closed(self._blocks_html(found[:count], environment))
         kept: list[str] = []
         if count < len(found) and cut == blocks.start(found[count]) and len(self._source) > FREEZE_CHARACTERS:
             freezing = blocks.freeze(found[count], lines, self._render(environment), self._frozen)
             if freezing is not None:
+                before = len(self._frozen.html) if self._frozen else 0
                 self._frozen, kept, cut = freezing
+                self._finished.add(self._frozen.html[before:], _CONTEXTS[found[count][0].tag])
         self._keep_references(environment, cut)
         self._source = "\n".join(kept + lines[cut:])
         return closed
+
+    def _closed(self, html: list[str]) -> list[Piece]:
+        """The pieces of blocks that closed, each given as HTML; of a first one that is frozen, only the rest is."""
+        if not html:
+            return []
+        if self._frozen is not None:
+            html[0] = self._frozen.html + html[0]
+        pieces = [*self._finished.completed(html[0]), *(Piece(html=block) for block in html[1:])]
+        self._frozen, self._finished, self._cut = None, Growing(), 0
+        return pieces
 
     def _draw(self) -> None:
         """Draw the tail anew."""

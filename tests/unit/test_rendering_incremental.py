@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llm_magic.rendering import IncrementalRenderer, Piece, markdown_html, markdown_pieces, tail
 from llm_magic.rendering.markdown import parser
+from llm_magic.rendering.pieces import Growing, aligned
 from tests.fakes.markup import ANSWERS, FIXTURES, HOSTILE, judge, texts
 
 if TYPE_CHECKING:
@@ -58,21 +59,22 @@ def small_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "FREEZE_CHARACTERS", 20)
         patch.setattr(tail, "PATIENCE_CHARACTERS", 10**9)
+        patch.setattr(Growing, "ENOUGH_CHARACTERS", 8)
         yield
 
 
 def frames(text: str, sizes: list[int], *, highlight: bool = True) -> Iterator[tuple[str, str, IncrementalRenderer]]:
-    """After each chunk: the text so far, the HTML that the frames so far make, and the renderer."""
+    """After each chunk: the text so far, the HTML that the pieces so far make, and the renderer."""
     renderer = IncrementalRenderer(highlight=highlight)
-    closed = ""
+    shown: list[Piece] = []
     at = turn = 0
     while at < len(text):
         chunk = text[at : at + sizes[turn % len(sizes)]]
         at, turn = at + len(chunk), turn + 1
         renderer.feed(chunk)
-        frame = renderer.frame()
-        closed += "".join(frame.closed)
-        yield text[:at], closed + frame.tail, renderer
+        start, pieces = renderer.pieces()
+        shown[start:] = pieces
+        yield text[:at], "".join(piece.html for piece in shown), renderer
 
 
 def assert_every_frame_is_right(text: str, sizes: list[int]) -> None:
@@ -228,7 +230,7 @@ def test_words_are_not_parsed_again() -> None:
     for start in ("Some words", "## A title", "- item\n- one more", "> quoted words"):
         renderer = IncrementalRenderer()
         renderer.feed(start)
-        renderer.frame()
+        renderer.pieces()
 
         with counted() as lengths:
             for _ in range(50):
@@ -240,25 +242,24 @@ def test_words_are_not_parsed_again() -> None:
 
 
 def test_blocks_close_as_soon_as_they_can() -> None:
-    """A block is handed over, once, with the line that ends it."""
+    """A block changes no more from the line on that ends it."""
     renderer = IncrementalRenderer()
-    given_out = []
-    for line in ("# Title\n", "Some\n", "words.\n", "\n", "```py\n", "return\n", "```\n", "- a\n", "\n", "Last.\n"):
+    starts = []
+    for line in ("# Title\n", "Some\n", "words.\n", "\n", "```py\n", "return\n", "```\n", "- a\n", "\n", "Last.\n", ""):
         renderer.feed(line)
-        given_out.append([html.split(">")[0] for html in renderer.frame().closed])
+        starts.append(renderer.pieces()[0])
 
-    assert given_out == [["<h1"], [], [], ["<p"], [], [], ['<div class="highlight"'], [], [], ["<ul"]]
+    assert starts == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
 
 
-def test_html_takes_nothing_from_the_next_frame() -> None:
-    """Asking how it stands leaves the blocks that closed for the next frame."""
+def test_html_takes_nothing_from_the_pieces() -> None:
+    """Asking how it stands leaves the blocks that closed for whoever wants what changed."""
     renderer = IncrementalRenderer()
     renderer.feed("# a\n\nb")
 
     assert renderer.html() == "<h1>a</h1>\n<p>b</p>\n"
-    assert renderer.frame().closed == ("<h1>a</h1>\n",)
-    assert renderer.frame().closed == ()
-    assert renderer.frame().tail == "<p>b</p>\n"
+    assert renderer.pieces() == (0, [Piece(html="<h1>a</h1>\n"), Piece(html="<p>b</p>\n")])
+    assert renderer.pieces() == (1, [Piece(html="<p>b</p>\n")])
 
 
 def test_code_is_highlighted_when_its_block_closes() -> None:
@@ -307,6 +308,47 @@ def test_pieces_that_are_told_add_up(text: str, size: int) -> None:
         start, pieces = renderer.pieces()
         kept[start:] = pieces
         assert "".join(piece.html for piece in kept) == renderer.html()
+
+
+LINES = {
+    "code": ("```\n", "some <code> that says = 1\n", "code"),
+    "table": ("| a | b |\n|---|---|\n", "| cell & `x` | 12 |\n", "tbody"),
+    "list": ("", "- item with *some* words\n", "ul"),
+    "numbers": ("", "1. item with *some* words\n", "ol"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_only_the_end_of_a_long_block_changes(name: str) -> None:
+    """of an open block of 50 kB little is said again: what is finished is in pieces that stay, to the very end."""
+    first, line, context = LINES[name]
+    renderer = IncrementalRenderer()
+    shown: list[Piece] = []
+    said = 0
+    for text in [first, *[line] * (50_000 // len(line)), "```\n" if name == "code" else "\n"]:
+        renderer.feed(text)
+        start, pieces = renderer.pieces()
+        same = 0
+        while start + same < len(shown) and same < len(pieces) and shown[start + same] is pieces[same]:
+            same += 1
+        shown[start:] = pieces
+        said += sum(len(piece.html) for piece in pieces[same:])
+        assert sum(len(piece.html) for piece in pieces[same:]) < 4 * Growing.ENOUGH_CHARACTERS
+
+    html = "".join(piece.html for piece in shown)
+    assert html == renderer.final()
+    assert [piece.context for piece in shown[1:-1]] == [context] * (len(shown) - 2)
+    assert len(shown) < 4 * len(html) / Growing.ENOUGH_CHARACTERS
+    assert aligned(markdown_pieces(first + line * (50_000 // len(line))), shown) == shown
+
+
+def test_what_is_shown_otherwise_is_cut_anew() -> None:
+    """Pieces are kept for the blocks they are, by their place."""
+    whole = [Piece(html="<p>a</p>"), Piece(html="<ul>bc</ul>"), Piece(html="<p>d</p>")]
+    shown = [Piece(html="<p>x</p>"), Piece(html="<ul>b"), Piece(html="c</ul>", context="ul")]
+
+    assert aligned(whole, shown) == [whole[0], *shown[1:], whole[2]]
+    assert aligned(whole, []) == whole
 
 
 def _letters(text: str) -> str:
