@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         ToolError,
     )
     from .finetuning import check_jsonl
+    from .panels.panel import panel
     from .reply import Reply
     from .values import register_content
 
@@ -72,6 +73,7 @@ _HOMES = {
     "check_jsonl": "finetuning",
     "conversation": "api",
     "models": "api",
+    "panel": "panels.panel",
     "register_backend": "backends.registry",
     "register_content": "values",
     "usage": "api",
@@ -105,6 +107,7 @@ __all__ = [
     "check_jsonl",
     "conversation",
     "models",
+    "panel",
     "register_backend",
     "register_content",
     "usage",

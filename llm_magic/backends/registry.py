@@ -84,6 +84,15 @@ def _entry_points() -> Mapping[str, Any]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
+def model_name(look_up: Callable[[str], Value]) -> str:
+    """The model that is asked, as it is named; no backend is made to find out. See :meth:`Registry.resolve`."""
+    named: str | None = look_up("model").value
+    if named is not None:
+        return named
+    is_local = look_up("api_key").value is None and look_up("base_url").value is None
+    return catalog.LOCAL_MODEL if is_local else catalog.DEFAULT_MODEL
+
+
 class Registry:
     """The backends of one session.
 
@@ -109,12 +118,7 @@ class Registry:
         Raises:
             AuthenticationError: The model's provider needs a key, and there is none.
         """
-        named, key, base_url = look_up("model"), look_up("api_key"), look_up("base_url")
-        model = named.value
-        if model is None:
-            if key.value is None and base_url.value is None:
-                return self._local(look_up, catalog.LOCAL_MODEL)
-            model = catalog.DEFAULT_MODEL
+        model = model_name(look_up)
         name, slash, rest = model.partition("/")
         if model in ("local", catalog.LOCAL_MODEL):
             return self._local(look_up, catalog.LOCAL_MODEL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from ..reply import Reply, dollars
 from ..run import checked
 from ..slots import Cell
 from ..values import file_parts, image_parts, to_parts
-from ..views.channel import Channel
+from ..views.channel import channel_of
 from ..views.live import LiveView
 from ..views.plain import PlainView, TerminalStatus
 from ..views.static import Display, StaticStatus, StaticView
@@ -64,11 +63,6 @@ class Asker:
         self.session = session
         self._status: tuple[str | None, Display] = (None, Display())
         self._is_deaf = False
-
-    @functools.cached_property
-    def channel(self) -> Channel:
-        """How pages talk to this kernel while a cell blocks."""
-        return Channel(self.shell)
 
     def frontend(self) -> frontend.Frontend:
         """Which front end the running cell belongs to."""
@@ -215,7 +209,7 @@ class Asker:
         return LiveView(
             run,
             waiting=f"asking {run.plan.request.model}",
-            channel=self.channel,
+            channel=channel_of(self.shell),
             form=showing.form,
             has_footer=has_footer,
             patience_s=KNOWN_PATIENCE_S if is_known else UNKNOWN_PATIENCE_S,

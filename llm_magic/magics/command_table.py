@@ -254,8 +254,9 @@ GROUPS: tuple[CommandGroup, ...] = (
     ),
     CommandGroup(
         name="more",
-        help="the local model; every option and command",
+        help="the chat panel; the local model; every option and command",
         rows=(
+            CommandRow(name="panel", help="the conversation in a chat panel beside the notebook, both ways"),
             CommandRow(
                 name="local",
                 metavar="[download|stop]",

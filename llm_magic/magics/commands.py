@@ -58,6 +58,7 @@ class Commands:
             "config": self._config,
             "save": self._save,
             "load": self._load,
+            "panel": self._panel,
             "local": self._local,
             "help": self._help,
             **dict.fromkeys(REVISIONS, self._revise),
@@ -195,6 +196,11 @@ class Commands:
         self._say(f"conversation {loaded.name!r}: {count(len(loaded.slots), 'turn')} from {path}")
         for notice in jsonl.unkept(loaded):
             self._say(notice)
+
+    def _panel(self, _command: Command) -> None:
+        from ..panels.panel import show
+
+        show(self._asker.shell, self._session)
 
     def _local(self, command: Command) -> None:
         from ..backends import weights

@@ -80,3 +80,10 @@ class Channel:
             log.exception("a message of a page could not be heard")
         finally:
             self._heard_at = time.monotonic()
+
+
+def channel_of(shell: InteractiveShell) -> Channel:
+    """The channel of a shell's kernel: the one that is open, else a new one."""
+    handlers = getattr(getattr(shell, "kernel", None), "control_handlers", None) or {}
+    owner = getattr(handlers.get(MESSAGE_TYPE), "__self__", None)
+    return owner if isinstance(owner, Channel) else Channel(shell)

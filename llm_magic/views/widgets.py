@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .feed import Feed
 
 _STATIC = Path(__file__).parent / "static"
+# What draws turns, in every widget of ours.
+SHARED_SCRIPTS = (_STATIC / "store.js", _STATIC / "turn.js")
+SHARED_STYLES = (_STATIC / "turn.css",)
 _COMMENTS = ("//", "/*", "*")
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
 
@@ -84,9 +87,9 @@ def joined(*paths: Path) -> str:
 @functools.cache
 def live_type() -> type[FeedWidget]:
     """The widget of the live view."""
-    files = [_STATIC / name for name in ("store.js", "turn.js", "live.js")]
-    return _widget_type("LiveWidget", script=files, style=[_STATIC / "turn.css"])
+    return widget_type("LiveWidget", script=(*SHARED_SCRIPTS, _STATIC / "live.js"), style=SHARED_STYLES)
 
 
-def _widget_type(name: str, *, script: Iterable[Path], style: Iterable[Path]) -> type[FeedWidget]:
+def widget_type(name: str, *, script: Iterable[Path], style: Iterable[Path]) -> type[FeedWidget]:
+    """A widget of a feed, made of these files; the last script exports."""
     return type(name, (FeedWidget,), {"_esm": joined(*script), "_css": joined(*style), "__module__": __name__})

@@ -52,6 +52,7 @@ def module() -> None:
     current: Conversation = llm_magic.conversation()
     reply: Reply = llm_magic.ask("a")
     table: pd.DataFrame = llm_magic.usage(scope="all")
+    llm_magic.panel()
     offered: pd.DataFrame = llm_magic.models("gpt")
     problems: pd.DataFrame = llm_magic.check_jsonl(current.to_jsonl(), model="gpt-4.1-mini")
     llm_magic.register_content(dict, lambda value: str(value))
