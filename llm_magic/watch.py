@@ -50,22 +50,37 @@ def watch(start: Callable[[], Run], view: Callable[[Run], View | None] | None = 
     return outcome
 
 
-def _watch(interrupts: Interrupts, start: Callable[[], Run], make_view: Callable[[Run], View | None] | None) -> Outcome:
-    run = start()
-    interrupts.attach(run)
-    view = make_view(run) if make_view is not None else None
+def drawn(run: Run, view: View | None, look: Callable[[], None] = lambda: None) -> Outcome:
+    """Hand the events of an ask to a view, up to the end, which is left to the caller.
+
+    Args:
+        run: The ask.
+        view: What draws it; None draws nothing.
+        look: Called between two drawings; may raise.
+    """
     is_over = False
     while not is_over:
         is_over = run.is_finished
         events = run.batch()
-        # Between two drawings: out of the middle of one, the front end might be left with half a message.
-        if interrupts.is_insistent and not run.is_finished:
-            raise KeyboardInterrupt
+        look()
         if view is not None:
             for event in events:
                 view.add(event)
             view.tick()
-    outcome = run.outcome()
+    return run.outcome()
+
+
+def _watch(interrupts: Interrupts, start: Callable[[], Run], make_view: Callable[[Run], View | None] | None) -> Outcome:
+    run = start()
+    interrupts.attach(run)
+    view = make_view(run) if make_view is not None else None
+
+    def look() -> None:
+        # Between two drawings: out of the middle of one, the front end might be left with half a message.
+        if interrupts.is_insistent and not run.is_finished:
+            raise KeyboardInterrupt
+
+    outcome = drawn(run, view, look)
     if view is not None:
         view.end(outcome.turn)
     return outcome

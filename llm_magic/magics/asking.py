@@ -1,53 +1,33 @@
-"""How a magic asks: its text becomes parts, a fitting view watches the ask, the reply goes where it was told to."""
+"""How a magic asks: its text becomes parts, a fitting view shows the ask, the reply goes where it was told to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import api, frontend, interpolation, rendering
+from .. import api, interpolation, rendering
 from ..asks import Ask, Plan
+from ..background import Background
 from ..content import Message, Part, TextPart
-from ..errors import Interrupted
-from ..interrupts import linger
+from ..errors import ConfigurationError, Interrupted
+from ..interrupts import deferred, linger
 from ..reply import Reply, dollars
 from ..run import checked
 from ..slots import Cell
 from ..values import file_parts, image_parts, to_parts
-from ..views.channel import channel_of
-from ..views.live import LiveView
-from ..views.plain import PlainView, TerminalStatus
-from ..views.static import Display, StaticStatus, StaticView
-from ..watch import View, watch
+from ..views.static import Display
+from ..watch import watch
 from .scope import scope
+from .showing import Showing, Views
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..frontend import Kind
-    from ..reply import Form
+    from ..frontend import Frontend
     from ..run import Run
     from ..session import Session
+    from ..turns import Turn
     from ..values import Limits
     from .options import Parsed
-
-# How long a display waits for a page to show its widget, where front ends have widgets, and where that is not known.
-KNOWN_PATIENCE_S, UNKNOWN_PATIENCE_S = 3.0, 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Showing:
-    """How one ask is shown.
-
-    Attributes:
-        form: The form of the answer.
-        is_quiet: Not at all.
-        is_status: Only a line while it runs.
-    """
-
-    form: Form = "markdown"
-    is_quiet: bool = False
-    is_status: bool = False
 
 
 class Asker:
@@ -56,17 +36,21 @@ class Asker:
     Args:
         shell: Whose namespace is read and written.
         session: Whose conversations are asked.
+
+    Attributes:
+        views: What shows the asks.
+        background: The asks that go on when their cell has ended.
     """
 
     def __init__(self, shell: InteractiveShell, session: Session) -> None:
         self.shell = shell
         self.session = session
-        self._status: tuple[str | None, Display] = (None, Display())
-        self._is_deaf = False
+        self.views = Views(shell, session)
+        self.background = Background()
 
-    def frontend(self) -> frontend.Frontend:
+    def frontend(self) -> Frontend:
         """Which front end the running cell belongs to."""
-        return frontend.detect(self.shell, view=self.session.config.get("view"), secret=self.session.secret)
+        return self.views.frontend()
 
     def cell(self) -> Cell | None:
         """The running cell, None where the front end tells none."""
@@ -79,24 +63,36 @@ class Asker:
         """Ask what a cell or line says.
 
         Returns:
-            The reply, None for a dry run.
+            The reply, None for a dry run and where the cell does not wait for it.
 
         Raises:
             LLMMagicError: It cannot be sent, failed, or broke off; what arrived is kept.
             Interrupted: The user interrupted; what arrived is kept.
         """
         options = parsed.options
+        if options.is_background and is_status:
+            hint = "%llm gives the reply back: use %%llm --background"
+            raise ConfigurationError("--background is not for %llm.", hint=hint)
         ask = self._ask(parsed, is_kept=is_kept)
         if options.is_dry_run:
             self.display(plan_bundle(self.session.plan(ask)))
             return None
-        showing = Showing(form=options.form or "markdown", is_quiet=options.is_quiet, is_status=is_status)
-        return self.show(ask, showing, into=options.into)
+        showing = Showing(
+            form=options.form or "markdown",
+            into=options.into,
+            is_quiet=options.is_quiet,
+            is_status=is_status,
+            # Where nobody watches, the notebook and its kernel would end without the answer.
+            is_blocking=not options.is_background or self.frontend().path == "final",
+        )
+        if showing.is_blocking:
+            return self.show(ask, showing)
+        self.leave(ask, showing)
+        return None
 
-    def show(self, ask: Ask, showing: Showing | None = None, *, into: str | None = None) -> Reply:
+    def show(self, ask: Ask, showing: Showing | None = None) -> Reply:
         """Ask, show it, and set ``_reply`` and the variable that was named; also when the answer broke off."""
-        showing = showing or Showing()
-        has_footer = self.session.config.get("footer")
+        how = showing or Showing()
         runs: list[Run] = []
 
         def start() -> Run:
@@ -104,16 +100,32 @@ class Asker:
             return runs[0]
 
         try:
-            outcome = watch(start, lambda run: self._view(run, showing, has_footer=has_footer))
+            outcome = watch(start, lambda run: self.views.view(run, how))
         finally:
-            if not showing.is_quiet:
+            if not how.is_quiet:
                 self.tell()
             # An interrupt leaves by an exception, and the partial answer is wanted all the same.
             if runs and runs[0].is_finished:
-                reply = Reply(turn=runs[0].outcome().turn, form=showing.form, has_footer=has_footer)
-                self.shell.user_ns.update({"_reply": reply} | ({into: reply} if into else {}))
+                reply = self._reply(runs[0].outcome().turn, how)
         checked(outcome)
         return reply
+
+    def leave(self, ask: Ask, showing: Showing) -> None:
+        """Ask, and let it go on when the cell has ended; then set ``_reply`` and the variable that was named.
+
+        Raises:
+            LLMMagicError: It cannot be sent. What comes later is told by the view.
+            Interrupted: The user interrupted the cell while it asked.
+        """
+        with deferred() as interrupts:
+            run = self.session.ask(ask)
+            view = self.views.view(run, showing)
+            self.background.follow(run, view, lambda outcome: self._reply(outcome.turn, showing))
+        if not showing.is_quiet:
+            self.tell()
+        if interrupts.count:
+            run.cancel()
+            raise Interrupted("the answer is being closed; %chat shows what is kept")
 
     def tell(self) -> None:
         """Print what the user is to be told once: where things are kept, and what there is of before."""
@@ -179,50 +191,17 @@ class Asker:
             # plot.png reads as an attribute of plot, ./plot.png does not parse: both are paths.
             return text
 
+    def _reply(self, turn: Turn, showing: Showing) -> Reply:
+        reply = Reply(turn=turn, form=showing.form, has_footer=self.session.config.get("footer"))
+        self.shell.user_ns.update({"_reply": reply} | ({showing.into: reply} if showing.into else {}))
+        return reply
+
     def _conversation(self, name: str | None) -> Any:
         if name is None:
             return None
         if any(c.name == name for c in self.session.conversations):
             return self.session.named(name)
         return self.session.add(name)
-
-    def _view(self, run: Run, showing: Showing, *, has_footer: bool) -> View | None:
-        here = self.frontend()
-        waiting = f"asking {run.plan.request.model}"
-        is_text = here.path in ("plain", "print")
-        is_updated = here.path in ("static", "live")
-        if showing.is_quiet:
-            return None
-        if showing.is_status:
-            if is_text:
-                return TerminalStatus(waiting)
-            return StaticStatus(waiting, self._shared(here.run_id)) if is_updated else None
-        if is_text:
-            return PlainView(form=showing.form, has_footer=has_footer)
-        if here.path == "live" and not self._is_deaf:
-            return self._live_view(run, here.kind, showing, has_footer=has_footer)
-        return StaticView(waiting=waiting, form=showing.form, has_footer=has_footer, is_live=is_updated)
-
-    def _live_view(self, run: Run, kind: Kind, showing: Showing, *, has_footer: bool) -> LiveView:
-        # Where widgets are known to be, no page means that nobody looks now; elsewhere, that there are no widgets.
-        is_known = kind == "jupyter"
-        return LiveView(
-            run,
-            waiting=f"asking {run.plan.request.model}",
-            channel=channel_of(self.shell),
-            form=showing.form,
-            has_footer=has_footer,
-            patience_s=KNOWN_PATIENCE_S if is_known else UNKNOWN_PATIENCE_S,
-            on_deaf=None if is_known else self._note_deaf,
-        )
-
-    def _note_deaf(self) -> None:
-        self._is_deaf = True
-
-    def _shared(self, run_id: str | None) -> Display:
-        if run_id is None or self._status[0] != run_id:
-            self._status = (run_id, Display())
-        return self._status[1]
 
 
 def plan_bundle(plan: Plan) -> dict[str, str]:

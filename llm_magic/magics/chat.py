@@ -47,6 +47,11 @@ class LLMMagics(Magics):
 
         return Commands(self.asker)
 
+    def close(self) -> None:
+        """End what goes on in the background."""
+        if "asker" in vars(self):
+            self.asker.background.close()
+
     # IPython would otherwise fill in $names and {expressions} itself: the prompt is verbatim but for {{ }}.
     @no_var_expand
     @line_cell_magic

@@ -254,9 +254,16 @@ GROUPS: tuple[CommandGroup, ...] = (
     ),
     CommandGroup(
         name="more",
-        help="the chat panel; the local model; every option and command",
+        help="the chat panel; stop background turns; the local model; every option and command",
         rows=(
             CommandRow(name="panel", help="the conversation in a chat panel beside the notebook, both ways"),
+            CommandRow(
+                name="stop",
+                metavar="[N]",
+                reads="turn",
+                completes="turns",
+                help="stop what is answered in the background (default: all); what had arrived is kept",
+            ),
             CommandRow(
                 name="local",
                 metavar="[download|stop]",

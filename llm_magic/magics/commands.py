@@ -47,6 +47,7 @@ class Commands:
             "retry": self._retry,
             "continue": self._continue,
             "refresh": self._refresh,
+            "stop": self._stop,
             "system": self._system,
             "model": self._model,
             "models": self._models,
@@ -118,6 +119,17 @@ class Commands:
         self._say(str(plan))
         if command.argument is None:
             refresh(self._asker, conversation, plan, self._say)
+
+    def _stop(self, command: Command) -> None:
+        runs = self._session.watchers.runs
+        if command.number is not None:
+            conversation = self._session.current
+            slot = conversation.numbered(command.number)
+            ours = [run for run in runs if run.plan.conversation is conversation and run.plan.slot is not None]
+            runs = tuple(run for run in ours if run.plan.slot is not None and run.plan.slot.id == slot.id)
+        stopped = [run for run in runs if self._session.stop(run.turn_id)]
+        self._asker.background.wait(stopped)
+        self._say(f"{count(len(stopped), 'answer')} stopped" if stopped else "nothing is being answered")
 
     def _system(self, command: Command) -> str | None:
         if command.argument is not None:

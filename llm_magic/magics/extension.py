@@ -38,6 +38,7 @@ class Extension:
         self._settings: dict[str, Any] = {}
         self._cells = CellHooks(shell, lambda: vars(self).get("session"))
         self._traits: Any = None
+        self._magics = LLMMagics(shell, lambda: self.session)
 
     @functools.cached_property
     def session(self) -> Session:
@@ -54,7 +55,7 @@ class Extension:
     def load(self) -> None:
         """Register everything."""
         shell = self._shell
-        shell.register_magics(LLMMagics(shell, lambda: self.session))
+        shell.register_magics(self._magics)
         shell.input_transformers_cleanup.append(give_body)
         self._traits = make_traits(self._settings, parent=shell)
         shell.configurables.append(self._traits)
@@ -83,6 +84,7 @@ class Extension:
         self._cells.uninstall()
         questions.uninstall(shell)
         completion.uninstall(shell)
+        self._magics.close()
         if "session" in vars(self):
             self.session.close()
 

@@ -61,6 +61,7 @@ class AskOptions:
         is_raw: ``{{ }}`` is sent as it stands.
         is_dry_run: Nothing is sent; what would be is shown.
         is_quiet: Nothing is shown.
+        is_background: The cell does not wait for the answer.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class AskOptions:
     is_raw: bool = False
     is_dry_run: bool = False
     is_quiet: bool = False
+    is_background: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,4 +279,5 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "raw": ("is_raw", _given),
     "dry-run": ("is_dry_run", _given),
     "quiet": ("is_quiet", _given),
+    "background": ("is_background", _given),
 }

@@ -138,6 +138,10 @@ OPTIONS: tuple[OptionRow, ...] = (
     OptionRow(name="dry-run", help="show what would be sent, and its tokens and price; send nothing"),
     OptionRow(name="no-stream", setting="stream", help="show the answer when it is complete"),
     OptionRow(name="quiet", help="show nothing"),
+    OptionRow(
+        name="background",
+        help="go on when the cell has ended, in its output; the reply is there at the end (not for %llm)",
+    ),
 )
 
 _BY_FLAG = {flag: row for row in OPTIONS for flag in row.flags}

@@ -44,7 +44,8 @@ class LiveView:
         channel: How pages say ``stop`` while a cell blocks.
         form: How the answer is shown.
         has_footer: A line under the answer tells model, tokens and cost.
-        is_blocking: A cell waits for the answer: stopping may fall back on an interrupt.
+        is_blocking: A cell waits for the answer and shows its error, and stopping may fall back on an interrupt. False
+            displays at once, and the error too.
         patience_s: How long to wait for a page before the display goes on without.
         on_deaf: Told once that no page came.
     """
@@ -100,7 +101,7 @@ class LiveView:
         if self._is_static:
             self._static.tick()
         elif self._widget is None:
-            if self._has_begun or now - self._began >= STATUS_AFTER_S:
+            if self._has_begun or not self._is_blocking or now - self._began >= STATUS_AFTER_S:
                 self._show(now)
         else:
             self._send(self._widget, now)
@@ -108,13 +109,14 @@ class LiveView:
     def end(self, turn: Turn) -> None:
         """Leave the final state: the safe HTML and plain text that the notebook keeps."""
         self._kept = {"text/html": "", "text/plain": ""}
-        if turn.status != "failed":
+        is_told = turn.status != "failed" or not self._is_blocking
+        if is_told:
             self._kept = dict(answer_bundle(turn, form=self._form, has_footer=self._has_footer))
         if self._widget is not None:
             with self._feed.lock:
                 self._drawing.end(turn)
                 self._widget.send_patch()
-        if self._display.is_shown or turn.status != "failed":
+        if self._display.is_shown or is_told:
             self._display.show(self._kept)
         if self._widget is not None:
             shared_engine().later(GRACE_S, self._retire)

@@ -11,6 +11,8 @@ from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, Sending, Te
 from ..reply import footer, plain_answer, remarks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..events import Event
     from ..reply import Form
     from ..turns import Turn
@@ -81,6 +83,35 @@ class PlainView:
             self._column_zero = text.endswith("\n")
             sys.stdout.write(text)
             sys.stdout.flush()
+
+
+class PlainNotice:
+    """Says that an ask goes on in the background, and then how it ended: a line each, so that it mixes with nothing.
+
+    Args:
+        name: What the ask is called ("turn 3"), at the time of the call.
+        where: Where its answer is when it has ended ("%chat show 3").
+    """
+
+    def __init__(self, name: Callable[[], str], where: Callable[[], str]) -> None:
+        self._name = name
+        self._where = where
+        self._say("asked in the background")
+
+    def add(self, event: Event) -> None:
+        """Take the next event: nothing is said of it."""
+
+    def tick(self) -> None:
+        """Nothing is drawn before the end."""
+
+    def end(self, turn: Turn) -> None:
+        """Say how it ended."""
+        how = "; ".join(remarks(turn)) or "answered"
+        self._say(how if turn.status == "failed" else f"{how} · {self._where()}")
+
+    def _say(self, what: str) -> None:
+        sys.stdout.write(f"[{rendering.plain_text(f'{self._name()}: {what}')}]\n")
+        sys.stdout.flush()
 
 
 class TerminalStatus:

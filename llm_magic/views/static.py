@@ -55,6 +55,7 @@ class StaticView:
         has_footer: A line under the answer tells model, tokens and cost.
         is_live: False displays once, at the end (where nobody watches).
         display: Where; one of its own where not given.
+        is_blocking: The cell waits for the answer and shows its error. False displays at once, and the error too.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class StaticView:
         has_footer: bool = True,
         is_live: bool = True,
         display: Display | None = None,
+        is_blocking: bool = True,
     ) -> None:
         self._asking = self._waiting = waiting
         self._form = form
         self._has_footer = has_footer
         self._is_live = is_live
+        self._is_blocking = is_blocking
         self._display = display or Display()
         self._start = self._shown_at = time.monotonic()
         self._size = self._shown_size = 0
@@ -97,9 +100,11 @@ class StaticView:
 
     def tick(self) -> None:
         """Update the display if there is enough to say and it is time."""
+        now = time.monotonic()
+        if not self._is_blocking and not self._display.is_shown:
+            self._update(now)
         if not self._is_live or self._form not in ("markdown", "text"):
             return
-        now = time.monotonic()
         since = now - (self._shown_at if self._display.is_shown else self._start)
         if self._size == 0:
             if since >= STATUS_AFTER_S and (not self._display.is_shown or not self._is_told):
@@ -109,7 +114,7 @@ class StaticView:
 
     def end(self, turn: Turn) -> None:
         """Display the final state: the safe HTML and plain text that the notebook keeps."""
-        if turn.status == "failed":
+        if turn.status == "failed" and self._is_blocking:
             if self._display.is_shown:
                 self._display.show({"text/html": "", "text/plain": ""})
             return
