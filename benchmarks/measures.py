@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.fakes.server import FakeServer
 from tests.kernel.harness import Kernel
@@ -21,9 +21,18 @@ from tests.kernel.harness import Kernel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.kernel.harness import Received
+
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk-benchmark-0123456789"
 TOKENS = "tokens-10000"
+_LINES = {
+    "prose": "Some words, and *more* of them; `code` too, so that it is prose.\n\n",
+    "block of code": "value = compute(1, 2, 3)  # why this is here\n",
+    "table": "| cell and more | 12 | some more text here |\n",
+}
+_STARTS = {"prose": "", "block of code": "```python\n", "table": "| a | b | c |\n|---|---|---|\n"}
+BLOCKS = {name: _STARTS[name] + line * (200_000 // len(line)) for name, line in _LINES.items()}
 _PEER = """
 import openai, time
 client = openai.OpenAI(base_url={url!r}, api_key={key!r})
@@ -132,6 +141,53 @@ def slow_streaming(home: Path, *, seconds: float = 100.0) -> Measure:
     )
 
 
+def live_streaming(home: Path) -> Measure:
+    """Iopub bytes of the same answer in a widget that a page shows, at 2,000 tokens a second."""
+    with FakeServer() as server, _kernel(home, server) as kernel:
+        request_id = kernel.submit(f"%%chat -m {TOKENS}@2000\ngo", cell_id="live")
+        opened = kernel.wait_for(lambda message: "snap" in _state(message))
+        kernel.send("llm_magic", {"k": "hello", "t": _state(opened)["snap"]["t"]}, channel="control")
+        outcome = kernel.finish(request_id).checked()
+        size = len(kernel.value("_reply.text").encode())
+    created = sum(message.size_bytes for message in outcome.of_type("comm_open", "display_data"))
+    return Measure(
+        name="10,000 tokens live, iopub bytes after the widget",
+        ours=outcome.iopub_bytes - created,
+        floor=size,
+        unit="bytes",
+        limit=4,
+    )
+
+
+def open_blocks(home: Path) -> list[Measure]:
+    """Kernel CPU of an answer that is one open block of 200 kB in a widget, beside as much prose."""
+    with FakeServer() as server, _kernel(home, server) as kernel:
+        kernel.run("import time").checked()
+        kernel.run("%%chat -m tokens-10 --quiet\ngo", cell_id="warm").checked()
+        spent = {name: _live_cpu(kernel, name, text) for name, text in BLOCKS.items()}
+    return [
+        Measure(name=f"one {name} of 200 kB, CPU against prose", ours=cpu, floor=spent["prose"], unit="s", limit=2)
+        for name, cpu in spent.items()
+        if name != "prose"
+    ]
+
+
+def _live_cpu(kernel: Kernel, name: str, text: str) -> float:
+    kernel.run("start = time.process_time()").checked()
+    request_id = kernel.submit(f"%%llm --fresh --raw -m echo\n{text}", cell_id=f"block-{name}")
+    opened = kernel.wait_for(lambda message: "snap" in _state(message), parent_id=request_id)
+    kernel.send("llm_magic", {"k": "hello", "t": _state(opened)["snap"]["t"]}, channel="control")
+    kernel.finish(request_id).checked()
+    kernel.run("spent = time.process_time() - start").checked()
+    return float(kernel.value("spent"))
+
+
+def _state(message: Received) -> Mapping[str, Any]:
+    """The state a widget opens with, empty for other messages."""
+    found: Mapping[str, Any] = message.content["data"].get("state", {}) if message.type == "comm_open" else {}
+    return found
+
+
 def interrupting(home: Path) -> Measure:
     """From the interrupt to idle, beside the openai client's loop; the least of three."""
     with FakeServer() as server, _kernel(home, server) as kernel:
@@ -184,4 +240,12 @@ def _idle_after(kernel: Kernel, server: FakeServer, code: str) -> float:
 
 def every_measure(home: Callable[[], Path], answers: Mapping[str, str]) -> list[Measure]:
     """All of them, the slow stream too."""
-    return [loading(), *streaming(home()), slow_streaming(home()), interrupting(home()), saving(answers)]
+    return [
+        loading(),
+        *streaming(home()),
+        slow_streaming(home()),
+        live_streaming(home()),
+        *open_blocks(home()),
+        interrupting(home()),
+        saving(answers),
+    ]

@@ -54,7 +54,8 @@ class TurnDrawing:
         self._plain: list[str] = []
         self._is_thinking = self._has_text = False
         self._notes: list[str] = []
-        feed.turn(key, w=plan.base.id, s="waiting", notes=[], foot=None, fig=self._figures.tell())
+        self._pending = 0
+        feed.turn(key, w=plan.base.id, s="waiting", notes=[], foot=None, fig=self._figures.news())
 
     def add(self, event: Event) -> None:
         """Take the next event."""
@@ -77,8 +78,14 @@ class TurnDrawing:
             case _:
                 self._remark(event)
 
+    @property
+    def pending(self) -> int:
+        """Characters that came since the feed was last given any."""
+        return self._pending
+
     def put(self) -> None:
         """Give the feed what came since the last time."""
+        self._pending = 0
         if self._is_thinking:
             start, pieces = self._reasoning.pieces()
             self._feed.pieces(self._key, "r", pieces, start=start)
@@ -88,8 +95,8 @@ class TurnDrawing:
         elif self._has_text:
             start, pieces = self._answer.pieces()
             self._feed.pieces(self._key, "a", pieces, start=start)
-        if self._figures.is_due():
-            self._feed.turn(self._key, fig=self._figures.tell())
+        if (figures := self._figures.news()) is not None:
+            self._feed.turn(self._key, fig=figures)
 
     def end(self, turn: Turn) -> None:
         """Give the feed the turn as it is kept."""
@@ -111,6 +118,7 @@ class TurnDrawing:
         if not self._figures.has_begun:
             self._feed.turn(self._key, s="running", wait=None)
         self._figures.add(answered=answered, thought=thought)
+        self._pending += answered + thought
 
     def _remark(self, event: Event) -> None:
         match event:

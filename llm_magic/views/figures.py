@@ -35,6 +35,7 @@ class Figures:
         self._began = time.monotonic()
         self._first_at: float | None = None
         self._told_at = -EVERY_S
+        self._told: dict[str, Any] | None = None
         self._answered = self._thought = 0
         self._sent_tokens: int | None = None
         self.usage: Usage | None = None
@@ -55,24 +56,28 @@ class Figures:
         self.usage = usage
         self._told_at = -EVERY_S
 
-    def is_due(self) -> bool:
-        """Whether it is time to tell them again."""
-        return time.monotonic() - self._told_at >= EVERY_S
+    def news(self) -> dict[str, Any] | None:
+        """The figures by their names on the wire, where it is time and something is new beside the time."""
+        now = time.monotonic()
+        if now - self._told_at < EVERY_S:
+            return None
+        figures = self._now(now)
+        if figures == self._told:
+            return None
+        self._told_at, self._told = now, figures
+        # The page counts the seconds on from here.
+        return {"age": round(now - self._began, 2), **figures}
 
-    def tell(self) -> dict[str, Any]:
-        """The figures now, by their names on the wire; what is not known is not in it."""
-        now = self._told_at = time.monotonic()
+    def _now(self, now: float) -> dict[str, Any]:
         usage = self.usage or self._estimated(now)
-        answering_s = now - (self._first_at or now)
         is_counted = self.usage is not None or now - self._began > COUNT_AFTER_S
         found = {
-            "age": round(now - self._began, 2),
             "model": rendering.plain_text(self._plan.request.model),
+            "first": None if self._first_at is None else round(self._first_at - self._began, 2),
             "in": usage.input_tokens or None,
             "out": usage.output_tokens or None,
             "cached": usage.cached_tokens,
             "reasoning": usage.reasoning_tokens,
-            "speed": round(usage.output_tokens / answering_s, 1) if answering_s > EVERY_S else None,
             "cost": self._cost(usage) if is_counted else None,
             "est": usage.is_estimate,
         }

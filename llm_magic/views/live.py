@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .channel import Channel
     from .widgets import FeedWidget
 
-PATCH_EVERY_S = 0.05
+# At most so often, and later the more is waiting: nobody reads that fast, and every message has an envelope.
+PATCH_EVERY_S, PATCH_AT_LEAST_EVERY_S = 0.05, 0.16
+CHARACTERS_A_PATCH = 100
 SNAPSHOTS_AFTER_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 # Something to see; what else comes first may still end in an error, which is told alone.
 _ANSWERS = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
@@ -170,7 +172,7 @@ class LiveView:
             if not self._is_heard and self._snapshots and since >= self._snapshots[0]:
                 self._snapshots.pop(0)
                 widget.send_whole()
-            if now - self._patched_at >= PATCH_EVERY_S:
+            if now - self._patched_at >= interval_s(self._drawing.pending):
                 self._drawing.put()
                 if widget.send_patch():
                     self._patched_at = now
@@ -179,3 +181,12 @@ class LiveView:
         """Close the widget, unless a page that came late may be all that shows the turn."""
         if self._widget is not None and not self._is_adopted:
             self._widget.close()
+
+
+def interval_s(pending: int) -> float:
+    """How long to wait between two patches, in seconds.
+
+    Args:
+        pending: Characters that are waiting to be sent.
+    """
+    return min(PATCH_AT_LEAST_EVERY_S, PATCH_EVERY_S * (1 + pending / CHARACTERS_A_PATCH))

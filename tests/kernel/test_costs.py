@@ -56,6 +56,17 @@ def test_a_fast_answer_costs_half_of_printing_it(tmp_path: Path) -> None:
         check(measure)
 
 
+def test_a_live_answer_sends_four_times_its_bytes(tmp_path: Path) -> None:
+    """10,000 tokens at 2,000 a second cost at most 4 times their bytes on iopub, and the widget's creation."""
+    check(measures.live_streaming(tmp_path))
+
+
+def test_an_open_block_costs_what_prose_does(tmp_path: Path) -> None:
+    """A single open block of code, or table, of 200 kB costs at most twice the CPU of as much prose."""
+    for measure in measures.open_blocks(tmp_path):
+        check(measure)
+
+
 def test_an_interrupt_is_ten_times_quicker(tmp_path: Path) -> None:
     """From interrupt to idle in at most 0.1 of what the client's loop takes."""
     check(measures.interrupting(tmp_path))

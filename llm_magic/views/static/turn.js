@@ -159,7 +159,8 @@ function figuresText(fig, seconds) {
   const reasoning = fig.reasoning ? `${about}${number(fig.reasoning)} reasoning` : "";
   const counts = [fig.in ? count(fig.in, cached) : "", fig.out ? count(fig.out, reasoning) : ""];
   if (counts.some(Boolean)) said.push(`${counts.filter(Boolean).join(" → ")} tokens`);
-  if (fig.speed) said.push(`${Math.round(fig.speed)} tokens/s`);
+  const answering = seconds - fig.first;
+  if (fig.out && answering > 0.5) said.push(`${Math.round(fig.out / answering)} tokens/s`);
   said.push(seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`);
   said.push(fig.cost);
   return said.filter(Boolean).join(" · ");
