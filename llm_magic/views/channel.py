@@ -6,19 +6,17 @@ without such a channel lose nothing but this: pages say the same by comm, which 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
 MESSAGE_TYPE = "llm_magic"
-# The kernel says "idle" right after a handler has returned.
-IDLE_AFTER_S = 0.03
 log = logging.getLogger("llm_magic")
 
 
@@ -34,12 +32,17 @@ class Channel:
 
     Args:
         shell: The kernel's shell.
+
+    Attributes:
+        is_open: The kernel lets us hear such messages.
+        is_heard: One has come: this kernel does hand them on.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._listeners: weakref.WeakValueDictionary[str, Listener] = weakref.WeakValueDictionary()
-        self._heard_at: float | None = None
+        self._is_idle = False
+        self.is_heard = False
         handlers = getattr(getattr(shell, "kernel", None), "control_handlers", None)
         self.is_open = isinstance(handlers, dict)
         if self.is_open:
@@ -51,7 +54,8 @@ class Channel:
 
     def hear(self, message: Any) -> None:
         """Hand on one message, from whichever channel; one to nobody, or that is none, is dropped."""
-        listener = self._listeners.get(message.get("t", "")) if isinstance(message, dict) else None
+        key = message.get("t") if isinstance(message, dict) else None
+        listener = self._listeners.get(key) if isinstance(key, str) else None
         if listener is not None:
             listener.hear(message)
 
@@ -60,9 +64,9 @@ class Channel:
 
         Called by the blocked main thread only: whatever it says comes before the cell's own end.
         """
-        if self._heard_at is None or time.monotonic() - self._heard_at < IDLE_AFTER_S:
+        if not self._is_idle:
             return
-        self._heard_at = None
+        self._is_idle = False
         kernel: Any = self._shell.kernel  # type: ignore[attr-defined]  # a shell without one has no open channel
         kernel.session.send(
             kernel.iopub_socket,
@@ -73,13 +77,27 @@ class Channel:
         )
 
     def _handle(self, _stream: object, _ident: object, parent: Mapping[str, Any]) -> None:
+        self.is_heard = True
         try:
             self.hear(parent.get("content"))
         except Exception:
             # An exception here would end in the kernel's log without a name, and nobody waits for an answer.
             log.exception("a message of a page could not be heard")
         finally:
-            self._heard_at = time.monotonic()
+            self._after_this_message(self._note_idle)
+
+    def _note_idle(self) -> None:
+        self._is_idle = True
+
+    @staticmethod
+    def _after_this_message(function: Callable[[], None]) -> None:
+        """Call a function when the kernel has said "idle": it does in the same step of the control thread's loop."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            function()
+        else:
+            loop.call_soon(function)
 
 
 def channel_of(shell: InteractiveShell) -> Channel:

@@ -88,9 +88,7 @@ class LiveView:
 
     def add(self, event: Event) -> None:
         """Take the next event."""
-        self._has_begun = self._has_begun or isinstance(
-            event, TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
-        )
+        self._has_begun = self._has_begun or isinstance(event, _ANSWERS)
         self._static.add(event)
         with self._feed.lock:
             self._drawing.add(event)
@@ -154,7 +152,6 @@ class LiveView:
 
         with self._feed.lock:
             self._drawing.put()
-            self._feed.patch()  # what is there already is in the widget's first state
             self._widget = live_type()(self._feed, listener=self, channel=self._channel)
         self._shown_at = self._patched_at = now
         kept = waiting_bundle(self._waiting)

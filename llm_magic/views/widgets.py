@@ -39,7 +39,10 @@ class FeedWidget(anywidget.AnyWidget):
 
     def __init__(self, feed: Feed, *, listener: Listener, channel: Channel) -> None:
         self._feed = feed
+        self._channel = channel
         self._is_open = False
+        # What is there already is in the first state.
+        self._patch()
         super().__init__()
         self._is_open = True
         channel.listen(feed.key, listener)
@@ -49,8 +52,8 @@ class FeedWidget(anywidget.AnyWidget):
         """The state as pages are given it: the whole of the feed, fresh each time."""
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if "snap" in state or key is None:
-            # A page that comes later than the first may be the only one left that shows the turn.
-            state["snap"] = self._feed.snapshot() | {"late": self._is_open}
+            # A page that asks for everything comes later than the first, and may be the only one left that shows it.
+            state["snap"] = self._feed.snapshot() | {"late": self._is_open and key is None}
         return state
 
     def send_whole(self) -> None:
@@ -59,10 +62,16 @@ class FeedWidget(anywidget.AnyWidget):
 
     def send_patch(self) -> bool:
         """Send what changed; whether there was anything. The caller holds the feed's lock."""
-        patch = self._feed.patch()
+        patch = self._patch()
         if patch is not None:
             self.send(patch)
         return patch is not None
+
+    def _patch(self) -> dict[str, Any] | None:
+        # A page that knows that it is heard on the control channel need never interrupt to stop an answer.
+        if self._channel.is_heard:
+            self._feed.head(control=True)
+        return self._feed.patch()
 
     def bundle(self, kept: Mapping[str, str]) -> dict[str, Any]:
         """What is displayed: this widget where the front end has widgets, else what is given."""

@@ -105,15 +105,18 @@ def answer_to(body: JSON) -> Answer:
 
 def echo(body: JSON) -> list[str]:
     """The user's last text, in pieces of a word."""
-    content = _last_user_content(body)
-    if not isinstance(content, str):
-        content = "".join(part.get("text") or f"[{part['type']}]" for part in content)
-    return pieces_of(content)
+    return pieces_of(_last_user_text(body))
 
 
 def pieces_of(text: str) -> list[str]:
     """A text in pieces of a word."""
     return re.findall(r"\s*\S+|\s+", text)
+
+
+def shards_of(text: str) -> list[str]:
+    """A text in pieces of one to nine characters, cut anywhere."""
+    ends = itertools.accumulate((number * number % 9 + 1 for number in range(len(text))), initial=0)
+    return [piece for at, end in itertools.pairwise(ends) if (piece := text[at:end])]
 
 
 def _say(*texts: str, **extra: Any) -> Answer:
@@ -122,6 +125,13 @@ def _say(*texts: str, **extra: Any) -> Answer:
 
 def _last_user_content(body: JSON) -> Any:
     return next((item["content"] for item in reversed(body["messages"]) if item["role"] == "user"), "")
+
+
+def _last_user_text(body: JSON) -> str:
+    content = _last_user_content(body)
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or f"[{part['type']}]" for part in content)
 
 
 def _looked_at(body: JSON) -> Answer:
@@ -161,6 +171,7 @@ def _calls(*, has_index: bool = True, finish_reason: str = "tool_calls") -> Answ
 
 _ANSWERS: Mapping[str, Callable[[JSON, str], Answer]] = {
     "slow": lambda body, pause_s: _say(*echo(body), rate=1 / float(pause_s or _SLOW_S)),
+    "shards": lambda body, pause_s: _say(*shards_of(_last_user_text(body)), rate=1 / float(pause_s or _SLOW_S)),
     "no-usage": lambda body, _: _say(*echo(body), is_usage_sent=False),
     "empty": lambda _body, _: Answer(deltas=()),
     "megabyte": lambda _body, _: _say("m" * _MEGABYTE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,56 +11,11 @@ from hypothesis import strategies as st
 
 from llm_magic.rendering import Piece
 from llm_magic.views.feed import Feed, utf16_units
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from tests.fakes.pages import Store
 
 TEXT = st.text(alphabet="ab<>&é漢😀", max_size=6)
 KEYS = st.sampled_from("xy")
 PIECES = st.lists(st.builds(Piece, html=TEXT, context=st.sampled_from(["", "", "code", "tbody"])), max_size=5)
-
-
-class Page:
-    """What a page's store does, in the words of the protocol; texts are lists of UTF-16 units."""
-
-    def __init__(self, whole: Mapping[str, Any]) -> None:
-        self.whole = json.loads(json.dumps(whole))
-
-    def apply(self, patch: Mapping[str, Any]) -> None:
-        patch = json.loads(json.dumps(patch))
-        assert patch["q"] == self.whole["q"] + 1
-        self.whole["q"] = patch["q"]
-        self._put(self.whole["head"], patch.get("head", {}))
-        self.whole["order"] = patch.get("order", self.whole["order"])
-        for key, fields in patch.get("turns", {}).items():
-            if fields is None:
-                del self.whole["turns"][key]
-                continue
-            turn = self.whole["turns"].setdefault(key, {})
-            for section in ("a", "r"):
-                if section in fields:
-                    self._splice(turn.setdefault(section, []), *fields.pop(section))
-                    if not turn[section]:
-                        del turn[section]
-            self._put(turn, fields)
-
-    @staticmethod
-    def _put(into: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        for name, value in fields.items():
-            if value is None:
-                del into[name]
-            else:
-                into[name] = value
-
-    @staticmethod
-    def _splice(pieces: list[Any], index: int, kept: int, said: Sequence[Any], total: int) -> None:
-        said = list(said)
-        if kept:
-            html = pieces[index] if isinstance(pieces[index], str) else pieces[index][1]
-            head = html.encode("utf-16-le")[: 2 * kept].decode("utf-16-le")
-            said[0] = head + said[0] if isinstance(pieces[index], str) else [pieces[index][0], head + said[0]]
-        pieces[index:] = said
-        assert total == sum(utf16_units(one if isinstance(one, str) else one[1]) for one in pieces)
 
 
 @given(
@@ -84,7 +39,7 @@ class Page:
 def test_patches_make_of_any_state_the_next(steps: list[tuple[Any, ...]]) -> None:
     """A page that applies every patch has what the feed has, as has one that comes later and takes the whole."""
     feed = Feed("w")
-    page = Page(feed.snapshot())
+    page = Store(feed.snapshot())
     texts: dict[tuple[str, str], list[Piece]] = {}
     for step in [*steps, ("patch",)]:
         match step:
@@ -104,7 +59,7 @@ def test_patches_make_of_any_state_the_next(steps: list[tuple[Any, ...]]) -> Non
                 assert page.whole == feed.snapshot()
                 texts = {place: pieces for place, pieces in texts.items() if place[0] in feed.order}
             case ("reload",):
-                page = Page(feed.snapshot())
+                page = Store(feed.snapshot())
     shown = page.whole["turns"]
     for (key, section), expected in texts.items():
         said = [[piece.context, piece.html] if piece.context else piece.html for piece in expected]

@@ -15,6 +15,7 @@ const OPEN = new Set(["waiting", "running", "tool"]);
 const SILENCE_MS = [2000, 4000, 8000, 15000, 30000];
 const NEED_EVERY_MS = 400;
 const ACKNOWLEDGED_MS = 200;
+const STOPS = 10;
 
 /**
  * @param {any} model the widget's model in the page
@@ -27,6 +28,7 @@ function createStore(model) {
   let isMissing = false;
   let askedAt = -Infinity;
   let silent = 0;
+  let sent = 0;
   let timer = 0;
   let frame = 0;
   /** @type {Change} */
@@ -129,18 +131,19 @@ function createStore(model) {
     return at;
   }
 
-  // What is said to the kernel: over the control channel, which is open while a cell blocks; else by comm.
+  // What is said to the kernel: over the control channel, which is open while a cell blocks. By comm too, until the kernel
+  // has said that it hears us there.
 
   function say(k, more = {}) {
     const content = { k, t: state.t, q: state.q, ...more };
-    if (!sayByControl(content)) model.send(content);
+    if (!sayByControl(content) || !state.head.control) model.send(content);
   }
 
   function sayByControl(content) {
     const kernel = model.widget_manager?.kernel;
     if (!kernel?.sendControlMessage) return false;
     const header = {
-      msg_id: crypto.randomUUID(),
+      msg_id: `${kernel.clientId}_${state.t}_${(sent += 1)}`,
       msg_type: "llm_magic",
       username: kernel.username,
       session: kernel.clientId,
@@ -209,18 +212,27 @@ function createStore(model) {
       hearers.add(hearer);
       return () => hearers.delete(hearer);
     },
-    /** Stop the answering of a turn; where a cell waits for it and nobody acknowledges, interrupt the cell. */
+    /**
+     * Stop the answering of a turn. Said again until it is acknowledged: what is said names the turn, and hits no other.
+     * An interrupt may hit what runs next: it is for kernels that do not hear us while a cell waits for the answer.
+     */
     stop(id) {
       const turn = state.turns[id];
       if (!turn || !OPEN.has(turn.s)) return;
       let isHeard = false;
       const end = this.listen((message) => (isHeard ||= message.k === "ack" && message.turn === turn.w));
-      say("stop", { turn: turn.w });
-      setTimeout(() => {
-        end();
-        const now = state.turns[id];
-        if (!isHeard && now?.w === turn.w && OPEN.has(now.s) && now.blocks) model.widget_manager?.kernel?.interrupt();
-      }, ACKNOWLEDGED_MS);
+      const ask = (left) => {
+        say("stop", { turn: turn.w });
+        setTimeout(() => {
+          const now = state.turns[id];
+          const isOver = isHeard || now?.w !== turn.w || !OPEN.has(now.s);
+          const canHear = state.head.control || !now?.blocks;
+          if (!isOver && canHear && left) return ask(left - 1);
+          end();
+          if (!isOver && !canHear) model.widget_manager?.kernel?.interrupt();
+        }, ACKNOWLEDGED_MS);
+      };
+      ask(STOPS);
     },
     close() {
       clearTimeout(timer);
