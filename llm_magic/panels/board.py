@@ -6,6 +6,7 @@ the feed. Sends nothing; whoever calls holds the feed's lock where it says so.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from ..reply import answer_pieces
 from ..run import Outcome
 from ..views.drawing import TurnDrawing
 from .meter import Meter
-from .prompts import prompt_html
 from .rows import head_fields, placed_fields, settled_fields
 
 if TYPE_CHECKING:
@@ -66,12 +66,21 @@ class Board:
         session: Whose current conversation.
         feed: Where it goes.
         wake: Called, on any thread, when there is something to bring up to date.
+        clock: Seconds, monotonic; the only thing tests replace.
     """
 
-    def __init__(self, session: Session, feed: Feed, wake: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        feed: Feed,
+        wake: Callable[[], object],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._session = session
         self._feed = feed
         self._wake = wake
+        self._clock = clock
         self._meter = Meter(self.touch)
         self._asks: dict[str, AskBegan] = {}
         self._running: dict[str, _Running] = {}
@@ -94,13 +103,18 @@ class Board:
         if isinstance(news, AskBegan) and news.slot is not None:
             with self._feed.lock:
                 self._asks[news.turn.id] = news
+            # From the first on: one that fails at once has ended before it is drawn.
+            news.run.listen(functools.partial(self._hear_end, news))
         self.touch()
 
     def slot_of(self, turn_id: str) -> str | None:
-        """Id of the slot that an ask under way is kept in."""
+        """Id of the slot that an ask of the current conversation is kept in, under way or just ended."""
         with self._feed.lock:
             began = self._asks.get(turn_id)
-        return began.slot.id if began is not None and began.slot is not None else None
+        if began is not None and began.slot is not None:
+            return began.slot.id
+        slots = reversed(self._session.current.slots)
+        return next((slot.id for slot in slots if any(turn.id == turn_id for turn in slot.versions)), None)
 
     def say(self, text: str, *, kind: str = "info") -> None:
         """Tell the user one line."""
@@ -150,7 +164,7 @@ class Board:
         """Bring the feed up to date.
 
         Args:
-            until: When to leave the rest for the next time, on the monotonic clock: turns that are shown for the first
+            until: When to leave the rest for the next time, on the clock: turns that are shown for the first
                 time have to be rendered, the last ones first.
 
         Returns:
@@ -214,7 +228,7 @@ class Board:
         self._leave(slot.id)
         assert began.run.plan is not None
         has_footer = self._session.config.get("footer")
-        self._feed.turn(slot.id, p=prompt_html(began.turn.prompt), fig=None, wait=None)
+        self._feed.turn(slot.id, p=rendering.prompt_html(began.turn.prompt), fig=None, wait=None)
         self._feed.pieces(slot.id, "a", [])
         self._feed.pieces(slot.id, "r", [])
         drawing = TurnDrawing(self._feed, slot.id, began.run.plan, has_footer=has_footer)
@@ -224,16 +238,18 @@ class Board:
     def _hear(self, slot_id: str, turn_id: str, event: Event | Outcome) -> None:
         with self._feed.lock:
             running = self._running.get(slot_id)
-            if running is None or running.turn_id != turn_id:
-                return
-            if isinstance(event, Outcome):
-                self._asks.pop(turn_id, None)
-                if event.error is not None:
-                    self.say(str(event.error), kind="error")
-                self._is_touched = True
-            else:
+            if running is not None and running.turn_id == turn_id and not isinstance(event, Outcome):
                 running.drawing.add(event)
         self._wake()
+
+    def _hear_end(self, began: AskBegan, event: Event | Outcome) -> None:
+        if not isinstance(event, Outcome):
+            return
+        with self._feed.lock:
+            self._asks.pop(began.turn.id, None)
+        if event.error is not None and began.conversation is self._session.current:
+            self.say(str(event.error), kind="error")
+        self.touch()
 
     def _leave(self, slot_id: str) -> None:
         running = self._running.pop(slot_id, None)
@@ -248,10 +264,10 @@ class Board:
         """Give the feed a turn's HTML; whether there was the time to make it."""
         rendered = self._rendered.get(turn.id)
         if rendered is None:
-            if time.monotonic() >= until:
+            if self._clock() >= until:
                 return False
             rendered = _Rendered(
-                prompt=prompt_html(turn.prompt),
+                prompt=rendering.prompt_html(turn.prompt),
                 answer=answer_pieces(turn),
                 reasoning=rendering.markdown_pieces(turn.reasoning, highlight=False),
             )

@@ -12,6 +12,7 @@ from .markdown import markdown_html
 from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
 from .pieces import Piece, aligned
 from .plain import PlainStream, plain_text
+from .prompts import pictures_html, prompt_html
 
 __all__ = [
     "IncrementalRenderer",
@@ -24,7 +25,9 @@ __all__ = [
     "markdown_html",
     "markdown_pieces",
     "notice_html",
+    "pictures_html",
     "plain_text",
     "preformatted_html",
+    "prompt_html",
     "reasoning_html",
 ]

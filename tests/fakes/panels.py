@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,13 +98,13 @@ class Desk:
         return self.session.current.numbered(number)
 
 
-def make_desk(*scripts: Script) -> Desk:
+def make_desk(*scripts: Script, clock: Callable[[], float] = time.monotonic) -> Desk:
     """A desk whose model answers from scripts; without any, ``Hello.``."""
     backend = ScriptedBackend(scripts or [says("Hello.")])
     config = Config(environ={"LLM_MAGIC_MODEL": "m"})
     session = Session(config=config, registry=_Scripted(backend), conversation_type=Conversation)
     feed = Feed("panel")
-    board = Board(session, feed, lambda: None)
+    board = Board(session, feed, lambda: None, clock=clock)
     names: dict[str, Any] = {}
     actions = Actions(session, board, namespace=lambda: names, hidden=("In",))
     session.watch(board.note)
