@@ -10,7 +10,7 @@ from .highlight import code_html
 from .incremental import IncrementalRenderer, markdown_pieces
 from .markdown import markdown_html
 from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
-from .pieces import Piece, aligned
+from .pieces import Piece
 from .plain import PlainStream, plain_text
 from .prompts import pictures_html, prompt_html
 
@@ -18,7 +18,6 @@ __all__ = [
     "IncrementalRenderer",
     "Piece",
     "PlainStream",
-    "aligned",
     "answer_html",
     "code_html",
     "footer_html",

@@ -120,8 +120,8 @@ class Frozen:
     """The finished items of an open list, or rows of an open table, as they were rendered.
 
     Attributes:
-        html: HTML of the block from its beginning to the last of them.
-        source: Their lines.
+        html: HTML of those that were frozen last; with what was frozen before, the block from its beginning.
+        source: The lines of all.
         is_loose: The list has blank lines between its items, so that their text stands in paragraphs; None: a table.
     """
 
@@ -176,7 +176,7 @@ def freeze(
     kept = list(lines[first : first + 2]) if is_table else []
     source = "".join(f"{line}\n" for line in lines[first:at])
     if before is not None:
-        html, source = before.html + html.partition(_mark(block))[2], before.source + source
+        html, source = html.partition(_mark(block))[2], before.source + source
     return Frozen(html=html, source=source, is_loose=is_loose), kept, at
 
 

@@ -1,20 +1,22 @@
 """Rendering an answer while it arrives, in time linear in its length.
 
-Text is fed as it comes, in chunks cut anywhere; pieces say which have changed since the last time: those of the blocks
-that have closed since, which never change again, and those of the open end. What is shown is what the whole text so
-far would render to, but for two cases that only the end settles: a link whose definition comes later, and open blocks
-that grew long (see ``tail``). So one full render ends an answer.
+Text is fed as it comes, in chunks cut anywhere; what is shown of it is a list of pieces, of which only the last few
+change. It is what the whole text so far would render to, but for two cases that only the end settles: a link whose
+definition comes later, and open blocks that grew long (see ``tail``). So one full render ends an answer.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import blocks
 from .clean import unix_lines
 from .markdown import markdown_html, parse, render
-from .pieces import Piece
+from .pieces import cut
 from .tail import OpenTail
+
+if TYPE_CHECKING:
+    from .pieces import Piece
 
 
 class IncrementalRenderer:
@@ -29,40 +31,58 @@ class IncrementalRenderer:
         self._fed: list[str] = []
         self._pending: list[str] = []
         self._closed: list[Piece] = []
-        self._given = 0
+        self._changed = 0
         self._tail = OpenTail(highlight=highlight)
 
     def feed(self, text: str) -> None:
-        """Take the next text. Costs nothing until something is to be shown."""
+        """Take the next text. Costs nothing until it is to be shown."""
         self._fed.append(text)
         self._pending.append(text)
 
     def pieces(self) -> tuple[int, list[Piece]]:
-        """The pieces that may have changed since the last time, to the last, and the index of the first of them."""
+        """The pieces that may have changed since the last time, and the index of the first of them.
+
+        What this costs depends on what was fed since, not on all before.
+        """
         self._advance()
-        start, self._given = self._given, len(self._closed)
-        return start, self._closed[start:] + self._tail.pieces()
+        start, closed = self._changed, len(self._closed)
+        settled = self._tail.settled
+        changed = self._closed[start:] + settled[max(0, start - closed) :]
+        self._changed = closed + len(settled)
+        return start, changed + self._tail.open
 
     def html(self) -> str:
-        """All that was fed, as it stands."""
+        """All that was fed, as it stands: closed blocks and tail. Takes nothing from the next ``pieces``."""
         self._advance()
-        return "".join(piece.html for piece in self._closed) + self._tail.html
+        return "".join(piece.html for piece in self._closed + self._tail.settled + self._tail.open)
 
     def final(self) -> str:
         """All that was fed, rendered once as a whole."""
         return markdown_html("".join(self._fed), highlight=self._highlight)
+
+    def final_pieces(self) -> list[Piece]:
+        """All that was fed, rendered once as a whole; joined, the pieces are ``final()``."""
+        return markdown_pieces("".join(self._fed), highlight=self._highlight)
 
     def _advance(self) -> None:
         text = "".join(self._pending)
         # A line's end or a character may be cut in two: its first half waits for the second.
         whole = len(text) - (text[-1:] == "\r" or "\ud800" <= text[-1:] <= "\udbff")
         self._pending = [text[whole:]]
-        if whole:
-            self._closed += self._tail.add(unix_lines(text[:whole]))
+        if not whole:
+            return
+        settled = self._tail.settled
+        closed = self._tail.add(unix_lines(text[:whole]))
+        if closed or self._tail.settled is not settled:
+            self._changed = min(self._changed, len(self._closed))
+        self._closed += closed
 
 
 def markdown_pieces(text: str, *, highlight: bool = True) -> list[Piece]:
-    """A whole answer as pieces of safe HTML, one a block; joined, they are what ``markdown_html`` makes of it."""
+    """A whole answer as pieces of safe HTML; joined, they are what ``markdown_html`` makes of it.
+
+    A block is one piece, but for long tables, lists and plain code: they have the pieces they had while they grew.
+    """
     environment: dict[str, Any] = {}
     found = blocks.split(parse(unix_lines(text), environment))
-    return [Piece(html=render(block, environment, highlight=highlight)) for block in found]
+    return [piece for block in found for piece in cut(render(block, environment, highlight=highlight))]

@@ -1,18 +1,27 @@
 """Pieces: what is shown of a text as stretches of HTML, so that little is drawn again when it grows.
 
-Joined, they are the text's HTML. One that begins within an element which a piece before it left open says which.
+Comes in: clean HTML of one block, whole or as it grows; goes out: pieces of it that, joined, are that HTML. Blocks are
+cut where that is safe and seen by nobody: between rows of a table, items of a list, lines of plain code. Where a piece
+ends depends only on what is before its end, so a block has the same pieces while it grows and when it is whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from .highlight import CODE_OPEN
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable
+
+PIECE_CHARACTERS = 2_000
 
 Context: TypeAlias = Literal["", "tbody", "ul", "ol", "code"]
+
+_ITEM = re.compile(r"<(/?)li\b[^>]*>\n?")
+_ROWS, _ROW_END = "<tbody>\n", "</tr>\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,58 +37,89 @@ class Piece:
     context: Context = ""
 
 
-class Growing:
-    """The finished part of a block that is still open, as pieces that do not change once they are long enough."""
+class Cutter:
+    """Cuts the HTML of one block, while it grows, into pieces of moderate length.
 
-    # Long enough that pieces stay few, short enough that drawing one is nothing.
-    ENOUGH_CHARACTERS = 4_000
+    Attributes:
+        cut: The pieces so far; what comes later changes none of them.
+    """
 
     def __init__(self) -> None:
-        self.pieces: list[Piece] = []
-        self._context: Context = ""
+        self.cut: list[Piece] = []
+        self._rest = ""
+        self._within: Context = ""
 
-    @property
-    def context(self) -> Context:
-        """What the next piece of the block goes on in."""
-        return self._context
+    def add(self, html: str) -> None:
+        """Take more of the block; the first time at least its opening tags."""
+        self._within = self._within or _within(html)
+        self._rest += html
+        if not self._within:
+            return
+        start, end_after = 0, _ENDS[self._within]
+        while end := end_after(self._rest, start):
+            self.cut.append(Piece(html=self._rest[start:end], context=self._context))
+            start = end
+        self._rest = self._rest[start:]
 
-    def add(self, html: str, context: Context) -> None:
-        """More of the block is finished.
+    def rest(self, html: str = "") -> list[Piece]:
+        """What follows the pieces that are cut, as a piece; none where nothing does.
 
         Args:
-            html: What follows the pieces so far.
-            context: What all but the first piece go on in.
+            html: What comes after all that was added; it need not stay.
         """
-        if self.pieces and len(self.pieces[-1].html) < self.ENOUGH_CHARACTERS:
-            self.pieces[-1] = replace(self.pieces[-1], html=self.pieces[-1].html + html)
-        else:
-            self.pieces.append(Piece(html=html, context=self._context))
-        self._context = context
+        html = self._rest + html
+        return [Piece(html=html, context=self._context)] if html else []
 
-    def completed(self, html: str) -> list[Piece]:
-        """The pieces of the whole block, now that it is closed: those so far, where they are how it begins."""
-        begun = "".join(piece.html for piece in self.pieces)
-        if not self.pieces or not html.startswith(begun):
-            return [Piece(html=html)]
-        return [*self.pieces, Piece(html=html[len(begun) :], context=self._context)]
+    @property
+    def _context(self) -> Context:
+        return self._within if self.cut else ""
 
 
-def aligned(whole: Sequence[Piece], shown: Sequence[Piece]) -> list[Piece]:
-    """The pieces of a whole text, cut as they are shown already where that is the same block.
-
-    Args:
-        whole: One piece a block.
-        shown: As they were drawn while the text came.
-    """
-    blocks = list(_blocks(shown))
-    found: list[Piece] = []
-    for place, piece in enumerate(whole):
-        before = blocks[place] if place < len(blocks) else ()
-        found += before if "".join(part.html for part in before) == piece.html else [piece]
-    return found
+def cut(html: str) -> list[Piece]:
+    """A whole block as pieces."""
+    cutter = Cutter()
+    cutter.add(html)
+    return cutter.cut + cutter.rest()
 
 
-def _blocks(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
-    starts = [place for place, piece in enumerate(pieces) if not piece.context]
-    for start, end in pairwise([*starts, len(pieces)]):
-        yield pieces[start:end]
+def _within(html: str) -> Context:
+    """What the pieces of a block go on in, by its first tags; "" where it is not cut."""
+    if html.startswith(CODE_OPEN):
+        # The spans of highlighted code may go over lines; it is never long.
+        return "" if "<span" in html else "code"
+    if html.startswith("<table"):
+        return "tbody"
+    if html.startswith("<ul"):
+        return "ul"
+    return "ol" if html.startswith("<ol") else ""
+
+
+# Each finds where a piece that begins at ``start`` ends; 0 where it has not ended yet.
+
+
+def _line_end(html: str, start: int) -> int:
+    return html.find("\n", start + PIECE_CHARACTERS - 1) + 1
+
+
+def _row_end(html: str, start: int) -> int:
+    # The row in the head ends no piece.
+    first = html.find(_ROWS) if start == 0 else start
+    found = html.find(_ROW_END, max(first, start + PIECE_CHARACTERS - len(_ROW_END)))
+    return found + len(_ROW_END) if found >= 0 else 0
+
+
+def _item_end(html: str, start: int) -> int:
+    depth = 0
+    for tag in _ITEM.finditer(html, start):
+        depth += -1 if tag[1] else 1
+        if depth == 0 and tag.end() >= start + PIECE_CHARACTERS:
+            return tag.end()
+    return 0
+
+
+_ENDS: dict[Context, Callable[[str, int], int]] = {
+    "code": _line_end,
+    "tbody": _row_end,
+    "ul": _item_end,
+    "ol": _item_end,
+}

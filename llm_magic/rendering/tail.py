@@ -1,12 +1,11 @@
 """The open end of a growing answer: closes blocks, and draws what is still open without doing all of it again.
 
-Comes in: more text; goes out: HTML of blocks that closed, and of the tail as it stands. Four things keep the work
+Comes in: more text; goes out: pieces of blocks that closed, and of the tail as it stands. Four things keep the work
 linear:
 
 - A block is closed, and leaves the tail, as soon as no further text can change it.
 - Words that follow words change no structure: their text is put where the text before ended.
-- An open fence only grows by escaped text; finished rows and items of a long table or list are frozen. Both are given
-  out as pieces that do not change any more.
+- An open fence only grows by escaped text; finished rows and items of a long table or list are frozen.
 - A tail that is long for another reason is parsed again only when it grew by an eighth; text in between is shown plain.
 """
 
@@ -20,20 +19,19 @@ from . import blocks
 from .clean import escape
 from .highlight import CODE_CLOSE, CODE_OPEN
 from .markdown import parse, render
-from .pieces import Growing, Piece
+from .pieces import Cutter, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .blocks import Block
-    from .pieces import Context
+    from .pieces import Piece
 
-FREEZE_CHARACTERS = 400
+FREEZE_CHARACTERS = 150
 PATIENCE_CHARACTERS = 2_000
 
 # After a word, in a line that has a letter: no character of these opens, closes or continues anything.
 _WORDS = re.compile(r"(?:[^\W_]|[ .,:?!-])+")
-_CONTEXTS: dict[str, Context] = {"table": "tbody", "ul": "ul", "ol": "ol"}
 _CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]+>\n?)*\Z")
 
 
@@ -49,10 +47,9 @@ class OpenTail:
         self._source = ""
         self._references: dict[str, Any] = {}
         self._frozen: blocks.Frozen | None = None
-        # The first block's finished pieces: what is frozen of it, or what is whole lines of an open fence.
-        self._finished = Growing()
-        self._cut = 0
-        # The drawing: HTML around the place where text goes on, and the text put there since.
+        # What does not change any more: lines of an open fence, or frozen items or rows.
+        self._cutter = Cutter()
+        # The drawing of the rest: HTML around the place where text goes on, and the text put there since.
         self._head = self._added = self._foot = ""
         self._has_new_line = False
         self._ends_in_word = False
@@ -61,44 +58,37 @@ class OpenTail:
         self._wake_at = 0
 
     @property
-    def html(self) -> str:
-        """The tail as it stands."""
-        frozen = self._frozen.html if self._frozen else ""
-        return f"{frozen}{self._head}{self._shown}{self._foot}"
-
-    def pieces(self) -> list[Piece]:
-        """The tail as it stands; only its last pieces will change."""
-        whole = f"{self._head}{self._shown}{self._foot}"
-        if self._frozen is not None:
-            return [*self._finished.pieces, Piece(html=whole, context=self._finished.context)]
-        if self._fence_end is None:
-            return self._finished.completed(whole) if whole else []
-        self._finish_lines()
-        last = f"{self._shown[self._cut :]}{self._foot}" if self._cut else whole
-        return [*self._finished.pieces, Piece(html=last, context=self._finished.context)]
+    def settled(self) -> list[Piece]:
+        """The pieces of the tail that stay as they are, as long as this is the same list."""
+        return self._cutter.cut
 
     @property
-    def _shown(self) -> str:
+    def open(self) -> list[Piece]:
+        """The pieces after them, as they stand."""
         bare = self._added.rstrip(" \t")
         # In code, blanks at the end are shown once their line has more than blanks in it; in text, never.
-        is_shown = self._fence_end is not None and bare[-1:] not in ("", "\n")
-        return self._added if is_shown else bare
+        is_shown = self._fence_end is not None and bool(bare)
+        return self._cutter.rest(f"{self._head}{self._added if is_shown else bare}{self._foot}")
 
     def add(self, text: str) -> list[Piece]:
         """Take more text.
 
         Returns:
-            The pieces of the blocks that it closed, in order.
+            Pieces of the blocks that it closed, in order.
         """
         self._source += text
         self._added += escape(text)
         self._has_new_line = self._has_new_line or "\n" in text
         self._ends_in_word = self._ends_in_word and _WORDS.fullmatch(text) is not None
         is_due = self._is_due(text) if self._fence_end is None else self._may_leave_fence(self._fence_end, len(text))
-        if not is_due:
-            return []
-        closed = self._close() if self._has_new_line else []
-        self._draw()
+        closed: list[Piece] = []
+        if is_due:
+            if self._frozen is None:
+                self._cutter = Cutter()
+            closed = self._close() if self._has_new_line else []
+            self._draw()
+        if self._fence_end is not None:
+            self._settle_lines()
         return closed
 
     def _is_due(self, text: str) -> bool:
@@ -120,17 +110,9 @@ class OpenTail:
         if self._frozen is not None and self._frozen.is_contradicted_by(found[0]):
             # The list was tight while its items were frozen, and is not: they are drawn once more.
             self._source, source = self._frozen.source + self._source, self._frozen.source + source
-            self._frozen = None
-            self._finished = Growing()
+            self._frozen, self._cutter = None, Cutter()
             return self._parse(source)
         return found, environment
-
-    def _finish_lines(self) -> None:
-        """Give out whole lines of an open fence as finished."""
-        while (end := self._added.find("\n", self._cut + Growing.ENOUGH_CHARACTERS) + 1) > 0:
-            lines = self._added[self._cut : end]
-            self._finished.add(lines if self._cut else self._head + lines, "code")
-            self._cut = end
 
     def _close(self) -> list[Piece]:
         """Take the blocks that complete lines close out of the tail."""
@@ -139,40 +121,45 @@ class OpenTail:
         lines = self._source.split("\n")
         complete = len(lines) - 1
         count = len(found) - (bool(found) and not blocks.is_final(found[-1], lines[:complete]))
-        cut = blocks.start(found[count]) if count < len(found) else complete
-        cut = blocks.before_definitions(cut, environment, floor=blocks.end(found[count - 1]) if count else 0)
-        closed = self._closed(self._blocks_html(found[:count], environment))
+        end = blocks.start(found[count]) if count < len(found) else complete
+        end = blocks.before_definitions(end, environment, floor=blocks.end(found[count - 1]) if count else 0)
+        closed = self._pieces(self._blocks_html(found[:count], environment))
         kept: list[str] = []
-        if count < len(found) and cut == blocks.start(found[count]) and len(self._source) > FREEZE_CHARACTERS:
+        if count < len(found) and end == blocks.start(found[count]) and len(self._source) > FREEZE_CHARACTERS:
             freezing = blocks.freeze(found[count], lines, self._render(environment), self._frozen)
             if freezing is not None:
-                before = len(self._frozen.html) if self._frozen else 0
-                self._frozen, kept, cut = freezing
-                self._finished.add(self._frozen.html[before:], _CONTEXTS[found[count][0].tag])
-        self._keep_references(environment, cut)
-        self._source = "\n".join(kept + lines[cut:])
+                self._frozen, kept, end = freezing
+                self._cutter.add(self._frozen.html)
+        self._keep_references(environment, end)
+        self._source = "\n".join(kept + lines[end:])
         return closed
 
-    def _closed(self, html: list[str]) -> list[Piece]:
-        """The pieces of blocks that closed, each given as HTML; of a first one that is frozen, only the rest is."""
-        if not html:
-            return []
-        if self._frozen is not None:
-            html[0] = self._frozen.html + html[0]
-        pieces = [*self._finished.completed(html[0]), *(Piece(html=block) for block in html[1:])]
-        self._frozen, self._finished, self._cut = None, Growing(), 0
-        return pieces
+    def _pieces(self, closed: list[str]) -> list[Piece]:
+        """Pieces of blocks that closed; the first goes on where it was frozen."""
+        pieces: list[Piece] = []
+        if closed and self._frozen is not None:
+            self._cutter.add(closed.pop(0))
+            pieces = self._cutter.cut + self._cutter.rest()
+            self._frozen, self._cutter = None, Cutter()
+        return pieces + [piece for html in closed for piece in cut(html)]
 
     def _draw(self) -> None:
         """Draw the tail anew."""
         self._fence_end = blocks.open_fence(self._source)
         if self._fence_end is not None:
-            self._head, self._foot = CODE_OPEN, CODE_CLOSE
+            self._cutter.add(CODE_OPEN)
+            self._head, self._foot = "", CODE_CLOSE
             self._added = escape(self._source.partition("\n")[2])
         else:
             self._added = ""
             self._draw_blocks()
         self._wake_at = len(self._source) * 9 // 8 if len(self._source) > PATIENCE_CHARACTERS else 0
+
+    def _settle_lines(self) -> None:
+        """Lines of an open fence that are complete do not change."""
+        lines, newline, last = self._added.rpartition("\n")
+        self._cutter.add(lines + newline)
+        self._added = last
 
     def _draw_blocks(self) -> None:
         found, environment = self._parse(self._source)

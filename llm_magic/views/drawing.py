@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..events import Event
     from ..reply import Form
     from ..turns import Turn
-    from .feed import Feed, Section
+    from .feed import Feed
 
 
 class TurnDrawing:
@@ -101,9 +101,8 @@ class TurnDrawing:
     def end(self, turn: Turn) -> None:
         """Give the feed the turn as it is kept."""
         reasoning = rendering.markdown_pieces(turn.reasoning, highlight=False)
-        whole: dict[Section, list[rendering.Piece]] = {"a": answer_pieces(turn, form=self._form), "r": reasoning}
-        for section, pieces in whole.items():
-            self._feed.pieces(self._key, section, rendering.aligned(pieces, self._feed.shown(self._key, section)))
+        self._feed.pieces(self._key, "r", reasoning)
+        self._feed.pieces(self._key, "a", answer_pieces(turn, form=self._form))
         self._feed.turn(
             self._key,
             w=turn.id,

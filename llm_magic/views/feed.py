@@ -83,11 +83,6 @@ class Feed:
         with self.lock:
             self._turn(key).texts[section].put(pieces, start)
 
-    def shown(self, key: str, section: Section) -> Sequence[Piece]:
-        """The pieces of a text as they were last sent."""
-        with self.lock:
-            return tuple(self._turn(key).texts[section].sent)
-
     def patch(self) -> dict[str, Any] | None:
         """What changed since the last patch, with the next number; None where nothing did."""
         with self.lock:
