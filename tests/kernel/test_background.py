@@ -233,6 +233,29 @@ def test_where_displays_are_not_updated_two_lines_are_printed(begun: Chat) -> No
     begun.run("%chat config view=static", "config").checked()
 
 
+def test_an_interrupt_while_the_cell_asks_stops_the_answer(begun: Chat) -> None:
+    """It is the cell's interrupt as long as the cell runs: one line, and the cells behind it do not run."""
+    code = f"""
+import signal
+session = {SESSION}
+def ask(asked, ask=session.ask):
+    run = ask(asked)
+    signal.raise_signal(signal.SIGINT)
+    return run
+session.ask = ask
+try:
+    get_ipython().run_cell_magic("chat", "--background -m {ENDLESS}", "count")
+finally:
+    del session.ask
+"""
+
+    outcome = begun.run(code, "interrupting")
+
+    assert begun.one_line(outcome).startswith("Interrupted: the answer is being closed")
+    ended(begun, "not session.watchers.runs")
+    assert begun.kernel.value("[slot.latest.status for slot in session.current.slots]") == ["interrupted"]
+
+
 def test_watchers_hear_what_python_did_in_a_cell(begun: Chat) -> None:
     """Commands are not the only ones to change a conversation: news come with the end of each cell."""
     begun.run(f"news = []\nremove = {SESSION}.watch(news.append)", "watch").checked()
@@ -240,6 +263,112 @@ def test_watchers_hear_what_python_did_in_a_cell(begun: Chat) -> None:
 
     assert begun.kernel.value("[type(one).__name__ for one in news]") == ["Changed"]
     begun.run("remove()\nllm_magic.conversation().system = None", "done").checked()
+
+
+# Pages
+
+
+class Page:
+    """A page that shows the live view of a cell, and what its buttons say."""
+
+    def __init__(self, chat: Chat, outcome: Outcome) -> None:
+        self._kernel = chat.kernel
+        opened = chat.kernel.wait_for(
+            lambda m: m.type == "comm_open" and "snap" in m.content["data"]["state"], parent_id=outcome.id
+        )
+        self.snap = opened.content["data"]["state"]["snap"]
+        (self.turn_id,) = [turn["w"] for turn in self.snap["turns"].values()]
+        self.say(k="hello")
+
+    def say(self, **message: Any) -> None:
+        """Say something on the control channel."""
+        self._kernel.send("llm_magic", {"t": self.snap["t"], **message}, channel="control")
+
+    def press_stop(self) -> None:
+        """Press the button."""
+        self.say(k="stop", turn=self.turn_id)
+
+
+@pytest.fixture
+def live(begun: Chat) -> Chat:
+    """The same, for pages."""
+    begun.run("%chat config view=live", "config").checked()
+    return begun
+
+
+def is_final(outcome: Outcome) -> Callable[[Received], bool]:
+    """Whether a message is the last state of a cell's display."""
+    (shown,) = outcome.of_type("display_data")
+    display_id = shown.content["transient"]["display_id"]
+    return lambda m: (
+        m.type == "update_display_data"
+        and m.content["transient"]["display_id"] == display_id
+        and "interrupted" in m.content["data"]["text/plain"]
+    )
+
+
+def test_the_widget_is_made_in_the_cell_and_fed_after_it(live: Chat) -> None:
+    """Its display stands in the cell's output before the cell ends; patches come, and at last the static output."""
+    outcome = asked(live, f"%%chat --background -m {ENDLESS}\ncount", "widget")
+    (shown,) = outcome.of_type("display_data")
+    assert any("widget-view" in name for name in shown.content["data"])
+    page = Page(live, outcome)
+
+    live.kernel.wait_for(lambda m: m.type == "comm_msg" and bool(m.content["data"].get("content", {}).get("turns")))
+    page.press_stop()
+
+    final = live.kernel.wait_for(is_final(outcome))
+    assert set(final.content["data"]) == {"text/html", "text/plain"}
+
+
+def test_a_failure_is_told_in_the_widgets_display(live: Chat) -> None:
+    """As where there are no widgets."""
+    outcome = live.run("%%chat --background -m status-401\nhello", "failing").checked()
+
+    bundle = bundle_when(live, outcome, lambda text: "failed" in text)
+
+    assert "Hint:" in bundle["text/plain"]
+
+
+def test_buttons_stop_their_own_turn_alone(live: Chat) -> None:
+    """Pressed twice, pressed late, pressed while the next turn starts, or with another's id: nothing else is hit."""
+    first = asked(live, f"%%chat --background -c left -m {ENDLESS}\nfirst", "left")
+    other = asked(live, f"%%chat --background -c right -m {ENDLESS}\nother", "right")
+    page, other_page = Page(live, first), Page(live, other)
+
+    other_page.say(k="stop", turn=page.turn_id)
+    other_page.say(k="stop", turn="unknown")
+    page.press_stop()
+    page.press_stop()
+    live.kernel.wait_for(is_final(first))
+    page.press_stop()
+    second = asked(live, f"%%chat --background -c left -m {ENDLESS}\nsecond", "left second")
+    page.press_stop()
+    # What was said before has been heard when this is.
+    second_page = Page(live, second)
+    live.kernel.ask("kernel_info_request", {}, channel="control")
+
+    under_way = live.kernel.value(f"[run.turn_id for run in {SESSION}.watchers.runs if not run.is_stopping]")
+    assert under_way == [other_page.turn_id, second_page.turn_id]
+    assert sum(not one.is_over for one in live.server.requests) == 2
+    other_page.press_stop()
+    live.kernel.wait_for(is_final(other))
+    assert live.kernel.value(f"[run.turn_id for run in {SESSION}.watchers.runs]") == [second_page.turn_id]
+
+
+def test_a_button_does_not_wait_for_the_cell_that_runs(live: Chat) -> None:
+    """A background turn is stopped while another cell blocks the kernel."""
+    outcome = asked(live, f"%%chat --background -m {ENDLESS}\ncount", "behind")
+    page = Page(live, outcome)
+    blocking = live.kernel.submit(
+        f"import time\nwhile {SESSION}.watchers.runs: time.sleep(0.01)\nprint('over')", cell_id="blocking"
+    )
+    live.kernel.wait_for(lambda m: m.type == "execute_input", parent_id=blocking)
+
+    page.press_stop()
+
+    assert live.kernel.finish(blocking).checked().stdout == "over\n"
+    live.kernel.wait_for(is_final(outcome))
 
 
 # The end
@@ -294,7 +423,8 @@ def test_unloading_ends_background_turns(tmp_path: Path, fake_server: FakeServer
 
     with streaming(tmp_path / "home", fake_server, path) as kernel:
         kernel.run("%unload_ext llm_magic", cell_id="unload").checked()
-        kernel.wait_for(lambda m: m.type == "update_display_data" and "interrupted" in m.content["data"]["text/plain"])
+        updates = [m.content["data"]["text/plain"] for m in kernel.messages if m.type == "update_display_data"]
+        assert "interrupted" in updates[-1]
         fake_server.wait_until(lambda: fake_server.requests[-1].is_over)
         assert kernel.value("1 + 1") == 2
 

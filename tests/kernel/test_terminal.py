@@ -68,3 +68,27 @@ def test_terminal_shows_an_error_as_one_line(tmp_path: Path, fake_server: FakeSe
     assert "InterpolationError: No variable named 'missing'" in shown
     assert "Traceback" not in shown
     assert "site-packages" not in shown
+
+
+def test_terminal_goes_on_in_the_background(tmp_path: Path, fake_server: FakeServer) -> None:
+    """A line when it is asked, a line when it is answered; what still goes on at the end is stopped without a word."""
+    background = "get_ipython().run_cell_magic('chat', {!r}, 'hello there')"
+    shown = ipython(
+        tmp_path,
+        fake_server,
+        background.format("--background --into note"),
+        "import time",
+        "while 'note' not in globals(): time.sleep(0.01)",
+        "",
+        "print(note.text.upper())",
+        "%chat show 1",
+        background.format("--background -m tokens-100000@100"),
+    )
+
+    assert "[turn 1: asked in the background]" in shown
+    assert "[turn 1: answered · note]" in shown
+    assert "HELLO THERE" in shown
+    assert "[turn 2: asked in the background]" in shown
+    assert "Traceback" not in shown
+    assert "Fatal" not in shown
+    fake_server.wait_until(lambda: all(request.is_over for request in fake_server.requests))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_magic.events import Completed, Event, Notice, ReasoningDelta, Retrying, TextDelta
+from llm_magic.events import Completed, Event, Notice, ReasoningDelta, Retrying, Sending, TextDelta, Waiting
 from llm_magic.turns import Status, Turn, TurnBuilder
-from llm_magic.views.plain import PlainView, TerminalStatus
+from llm_magic.views.plain import PlainNotice, PlainView, TerminalStatus
 from llm_magic.views.static import Display, StaticStatus, StaticView
 
 if TYPE_CHECKING:
@@ -184,3 +184,74 @@ def test_terminal_status_is_for_people(capsys: pytest.CaptureFixture[str], clock
     watched.tick()
     watched.end(ended(DONE))
     assert capsys.readouterr().err == "\rasking m\r        \r"
+
+
+# Waiting, and the background
+
+
+@pytest.mark.parametrize("kind", ["view", "status"])
+def test_static_views_say_what_they_wait_for(kind: str, clock: Clock) -> None:
+    """And when the wait is over; a reason is made safe."""
+    recorder = Recorder()
+    waiting, asking = "behind <b>another</b>", "asking m"
+    view: View = StaticView(waiting=asking, display=recorder) if kind == "view" else StaticStatus(asking, recorder)
+
+    for event in (Waiting(reason=waiting), Sending()):
+        view.add(event)
+        clock.now += 1
+        view.tick()
+
+    told = [bundle["text/html"] for bundle in recorder.shown]
+    assert [("waiting: behind &lt;b&gt;" in html, "asking m" in html) for html in told] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_terminals_say_what_they_wait_for(
+    capsys: pytest.CaptureFixture[str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line in the view, the line itself in the status."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    status = TerminalStatus("asking m")
+    clock.now += 1
+    status.add(Waiting(reason="another \x1b[31manswer"))
+    status.tick()
+    play(PlainView(), Waiting(reason="another \x1b[31manswer"), Sending(), TextDelta(text="x"), DONE)
+
+    shown = capsys.readouterr()
+    assert shown.out == "[waiting: another answer]\nx\n[m]\n"
+    assert shown.err == "\rwaiting: another answer"
+
+
+def test_static_view_in_the_background_shows_itself_and_its_failure() -> None:
+    """At once, as the cell will have ended; and the error, which no cell raises."""
+    recorder = Recorder()
+    view = StaticView(waiting="asking m", display=recorder, form="code", is_blocking=False)
+
+    view.tick()
+    view.tick()
+    view.end(Turn(id="0", prompt=(), requested_model="m", status="failed", error="No key.  Hint: set one."))
+
+    assert ["asking m" in bundle["text/html"] for bundle in recorder.shown] == [True, False]
+    assert "failed: No key.  Hint: set one." in recorder.shown[-1]["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "told"),
+    [
+        (ended(TextDelta(text="x"), DONE), "answered · %chat show 3"),
+        (ended(TextDelta(text="x"), status="interrupted"), "interrupted: what had arrived is kept · %chat show 3"),
+        (Turn(id="0", prompt=(), status="failed", error="No \x1b[31mkey."), "failed: No key."),
+    ],
+)
+def test_plain_notice_is_two_lines(turn: Turn, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One when it is asked, one when it has ended, by the number the turn has then."""
+    numbers = iter((2, 3))
+    notice = PlainNotice(lambda: f"turn {next(numbers)}", lambda: "%chat show 3")
+
+    notice.add(TextDelta(text="not shown"))
+    notice.tick()
+    notice.end(turn)
+
+    assert capsys.readouterr().out == f"[turn 2: asked in the background]\n[turn 3: {told}]\n"
