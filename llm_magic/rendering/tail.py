@@ -19,13 +19,12 @@ from . import blocks
 from .clean import escape
 from .highlight import CODE_CLOSE, CODE_OPEN
 from .markdown import parse, render
-from .pieces import Cutter, cut
+from .pieces import Cutter, Piece, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .blocks import Block
-    from .pieces import Piece
 
 FREEZE_CHARACTERS = 150
 PATIENCE_CHARACTERS = 2_000
@@ -49,7 +48,9 @@ class OpenTail:
         self._frozen: blocks.Frozen | None = None
         # What does not change any more: lines of an open fence, or frozen items or rows.
         self._cutter = Cutter()
-        # The drawing of the rest: HTML around the place where text goes on, and the text put there since.
+        # The drawing of the rest: the end of what is frozen, where more stands behind it; HTML around the place where
+        # text goes on, and the text put there since.
+        self._before = ""
         self._head = self._added = self._foot = ""
         self._has_new_line = False
         self._ends_in_word = False
@@ -68,7 +69,9 @@ class OpenTail:
         bare = self._added.rstrip(" \t")
         # In code, blanks at the end are shown once their line has more than blanks in it; in text, never.
         is_shown = self._fence_end is not None and bool(bare)
-        return self._cutter.rest(f"{self._head}{self._added if is_shown else bare}{self._foot}")
+        last = f"{self._head}{self._added if is_shown else bare}{self._foot}"
+        # What stands behind the block that is partly settled does not go on in it.
+        return [*self._cutter.rest(self._before), Piece(html=last)] if self._before else self._cutter.rest(last)
 
     def add(self, text: str) -> list[Piece]:
         """Take more text.
@@ -146,6 +149,7 @@ class OpenTail:
     def _draw(self) -> None:
         """Draw the tail anew."""
         self._fence_end = blocks.open_fence(self._source)
+        self._before = ""
         if self._fence_end is not None:
             self._cutter.add(CODE_OPEN)
             self._head, self._foot = "", CODE_CLOSE
@@ -163,7 +167,10 @@ class OpenTail:
 
     def _draw_blocks(self) -> None:
         found, environment = self._parse(self._source)
-        html = "".join(self._blocks_html(found, environment))
+        rendered = self._blocks_html(found, environment)
+        if self._frozen is not None and len(rendered) > 1:
+            self._before = rendered.pop(0)
+        html = "".join(rendered)
         self._foot = _CLOSING_TAGS.search(html)[0]  # type: ignore[index]  # the pattern matches the empty string
         self._head = html[: len(html) - len(self._foot)]
         self._ends_in_word = bool(found) and blocks.ends_in_word(found[-1], self._source)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_magic.rendering import IncrementalRenderer, Piece, aligned, markdown_pieces
-from llm_magic.rendering.pieces import Growing
+from llm_magic.rendering import IncrementalRenderer, Piece, markdown_pieces, pieces
 from llm_magic.views.feed import Feed
 from llm_magic.views.widgets import live_type
 from tests.fakes.markup import ANSWERS, HOSTILE
@@ -71,7 +70,8 @@ _CHECK = """
     root.normalize?.();
     return root;
   };
-  const isBetweenWords = (node) => node.parentElement?.closest("p, h1, h2, h3, h4, h5, h6, td, th, summary, li > :not(ul, ol)");
+  const TEXTS = "p, h1, h2, h3, h4, h5, h6, td, th, summary, li > :not(ul, ol)";
+  const isBetweenWords = (node) => node.parentElement?.closest(TEXTS);
   const shown = (el) => {
     const answer = el.querySelector(".llm-magic-answer").cloneNode(true);
     for (const buttons of answer.querySelectorAll(".llm-magic-code-actions")) buttons.remove();
@@ -120,10 +120,10 @@ class Sender:
         self.steps: list[tuple[dict[str, Any], str]] = []
         self._shown: list[Piece] = []
 
-    def send(self, start: int, pieces: list[Piece], **fields: Any) -> None:
+    def send(self, start: int, changed: list[Piece], **fields: Any) -> None:
         """A patch with these pieces."""
-        self._shown[start:] = pieces
-        self.feed.pieces("turn", "a", pieces, start=start)
+        self._shown[start:] = changed
+        self.feed.pieces("turn", "a", changed, start=start)
         self.feed.turn("turn", **fields)
         if (patch := self.feed.patch()) is not None:
             self.steps.append((patch, "".join(piece.html for piece in self._shown)))
@@ -137,8 +137,7 @@ class Sender:
             renderer.feed(text[at : at + size])
             at, turn = at + size, turn + 1
             self.send(*renderer.pieces())
-        whole = aligned(markdown_pieces(text), self.feed.shown("turn", "a"))
-        self.send(0, whole, s="complete", foot="done")
+        self.send(0, markdown_pieces(text), s="complete", foot="done")
 
 
 def opened(page: Page, sender: Sender) -> None:
@@ -149,7 +148,7 @@ def opened(page: Page, sender: Sender) -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_page_shows_what_was_rendered(page: Page, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After every patch the answer's DOM is the HTML of all pieces, nothing more and nothing less."""
-    monkeypatch.setattr(Growing, "ENOUGH_CHARACTERS", 60)
+    monkeypatch.setattr(pieces, "PIECE_CHARACTERS", 60)
     sender = Sender()
     opened(page, sender)
     chance = random.Random(name)
@@ -160,7 +159,7 @@ def test_the_page_shows_what_was_rendered(page: Page, name: str, monkeypatch: py
 
 def test_open_blocks_are_continued_in_their_elements(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows go on in their table, items in their list, lines in their code, in every view alike."""
-    monkeypatch.setattr(Growing, "ENOUGH_CHARACTERS", 60)
+    monkeypatch.setattr(pieces, "PIECE_CHARACTERS", 60)
     text = (
         "| a | b |\n|---|--:|\n" + "| one & `x` | 12 |\n" * 40 + "\n"
         "- item *one*\n- [ ] two\n" * 20 + "\n1. first\n2. second\n" * 20 + "\n"

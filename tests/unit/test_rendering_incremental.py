@@ -369,5 +369,16 @@ def _chunks(text: str, size: int) -> Iterator[str]:
     return (text[at : at + size] for at in range(0, len(text), size))
 
 
+def test_what_follows_a_long_block_does_not_go_on_in_it() -> None:
+    """A paragraph behind a long list is a block of its own from its first character on."""
+    renderer = IncrementalRenderer()
+    for text in (*["- item with *some* words\n"] * 300, "\n", "T"):
+        renderer.feed(text)
+        _, pieces = renderer.pieces()
+
+    assert [piece.context for piece in pieces[-2:]] == ["ul", ""]
+    assert pieces[-1].html == "<p>T</p>\n"
+
+
 def _letters(text: str) -> str:
     return "".join(char for char in text if char.isalpha())
