@@ -2,7 +2,8 @@
 
 What comes in is never changed; what goes out is an :class:`ImagePart` with JPEG bytes, or PNG where there is
 transparency, no longer than asked on its long side and without metadata. A picture that was encoded before is
-not encoded again: equal pixels give the very same part. Nothing here reads files or addresses.
+not encoded again: equal pixels give the very same part. Small pictures of parts, for views, are made here too. Nothing
+here reads files or addresses.
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "ICO", "AVIF", "PPM", "
 _MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _OPAQUE = 255
+# A small picture as good as its bytes allow: the first that is small enough is taken.
+_THUMBNAIL_EDGES_PX = (160, 120, 80, 40)
+_THUMBNAIL_QUALITIES = (80, 60, 40)
+_THUMBNAIL_COLOURS = (256, 64, 16)
+_MAX_THUMBNAIL_BYTES = 8_000
+_MAX_THUMBNAIL_PIXELS = 50_000_000
 
 
 class _Encoded:
@@ -123,6 +130,21 @@ def image_from_bytes(data: bytes, *, max_edge_px: int = 2048, detail: Detail = "
     return _ENCODED.get(key, lambda: _from_bytes(data, max_edge_px, detail))
 
 
+def thumbnail(part: ImagePart) -> ImagePart | None:
+    """A small picture of a picture: at most 160 px on its long side, at most 8 kB, nothing in it but pixels.
+
+    Returns:
+        A part with JPEG bytes, or PNG where there is transparency. None where there are no bytes, where they are no
+        picture (a conversation that was loaded may hold anything), or one too large to be worth the time.
+    """
+    if not part.data:
+        return None
+    try:
+        return _ENCODED.get(("thumbnail", hashlib.sha256(part.data).digest()), lambda: _thumbnail(part.data))
+    except ContentError:
+        return None
+
+
 def image_kind(data: bytes) -> tuple[str, str] | None:
     """Format and mode of an encoded picture, by its header: ("PNG", "RGBA"); None where Pillow cannot read it."""
     from PIL import Image
@@ -175,27 +197,64 @@ def image_from_figure(figure: Any, *, max_edge_px: int = 2048, detail: Detail = 
 
 
 def _from_bytes(data: bytes, max_edge_px: int, detail: Detail) -> ImagePart:
-    from PIL import Image
+    image, is_small = _opened(data, max_edge_px)
+    media_type = _MEDIA_TYPES.get(image.format or "")
+    is_upright = image.getexif().get(_ORIENTATION, 1) == 1
+    is_plain = image.mode in _PLAIN_MODES and is_upright and not getattr(image, "is_animated", False)
+    if media_type and is_plain and is_small:
+        width, height = image.size
+        return ImagePart(data=data, media_type=media_type, detail=detail, width=width, height=height)
+    return encode_image(image, max_edge_px=max_edge_px, detail=detail)
+
+
+def _opened(data: bytes, max_edge_px: int, *, max_pixels: int | None = None) -> tuple[Image, bool]:
+    """The image, decoded as far as it is needed, and whether it was no longer than that from the beginning.
+
+    Raises:
+        ContentError: The bytes are no image, a broken one, or one of too many pixels.
+    """
+    from PIL import Image as Pillow
 
     try:
         with warnings.catch_warnings():
             # Large photographs are welcome: they are made smaller, and Pillow still refuses gigantic ones. What
             # it has to say of odd metadata helps nobody here.
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            is_small = max(image.size) <= max_edge_px
+            image = Pillow.open(io.BytesIO(data), formats=_FORMATS)
+            width, height = image.size
+            _check_pixels(width, height, max_pixels)
             # JPEG is decoded at a half, a quarter or an eighth, where that is not below what is wanted.
             image.draft(image.mode, (max_edge_px, max_edge_px))
             image.load()
-            is_upright = image.getexif().get(_ORIENTATION, 1) == 1
+            image.getexif()
+    except ContentError:
+        raise
     except Exception as exc:  # Pillow raises a dozen kinds for broken data (SyntaxError and struct.error too)
         raise _unreadable("The image", exc) from exc
-    media_type = _MEDIA_TYPES.get(image.format or "")
-    is_plain = image.mode in _PLAIN_MODES and is_upright and not getattr(image, "is_animated", False)
-    if media_type and is_plain and is_small:
-        width, height = image.size
-        return ImagePart(data=data, media_type=media_type, detail=detail, width=width, height=height)
-    return encode_image(image, max_edge_px=max_edge_px, detail=detail)
+    return image, max(width, height) <= max_edge_px
+
+
+def _check_pixels(width: int, height: int, most: int | None) -> None:
+    if most is not None and width * height > most:
+        raise ContentError(f"The image is {width} × {height} pixels: too many for this.")
+
+
+def _thumbnail(data: bytes) -> ImagePart:
+    image, _ = _opened(data, _THUMBNAIL_EDGES_PX[0], max_pixels=_MAX_THUMBNAIL_PIXELS)
+    try:
+        return _smallest(image)
+    except Exception as exc:  # as above
+        raise _unreadable("The image", exc) from exc
+
+
+def _smallest(image: Image) -> ImagePart:
+    for edge in _THUMBNAIL_EDGES_PX:
+        ready = _prepared(image, edge)
+        for quality, colours in zip(_THUMBNAIL_QUALITIES, _THUMBNAIL_COLOURS, strict=True):
+            small = _encode(ready, "auto", quality=quality, colours=colours)
+            if len(small.data) <= _MAX_THUMBNAIL_BYTES:
+                return small
+    raise ContentError("The image has no small picture.")
 
 
 def _prepared(image: Image, max_edge_px: int) -> Image:
@@ -258,13 +317,15 @@ def _from_lab(image: Image) -> Image:
     return converted
 
 
-def _encode(image: Image, detail: Detail) -> ImagePart:
+def _encode(image: Image, detail: Detail, *, quality: int = _JPEG_QUALITY, colours: int | None = None) -> ImagePart:
     encoded = io.BytesIO()
     is_jpeg = image.mode in ("L", "RGB") and max(image.size) <= _MAX_JPEG_EDGE_PX
     if is_jpeg:
-        image.save(encoded, "JPEG", quality=_JPEG_QUALITY)
-    else:
+        image.save(encoded, "JPEG", quality=quality)
+    elif colours is None:
         image.save(encoded, "PNG")
+    else:
+        image.convert("RGBA").quantize(colours).save(encoded, "PNG", optimize=True)
     width, height = image.size
     media_type = "image/jpeg" if is_jpeg else "image/png"
     return ImagePart(data=encoded.getvalue(), media_type=media_type, detail=detail, width=width, height=height)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import html
+import re
 from typing import TYPE_CHECKING
 
 from .plain import BIDI_CONTROLS, sound
@@ -25,8 +26,19 @@ CLASSES = {
     "div": {"highlight"},
     "span": {"c", "k", "llm-magic-image", "m", "mathjax_process", "nc", "nf", "s", "tex2jax_process"},
 }
+# Of prompts, which are the user's own: their HTML has no links, but small pictures.
+PROMPT_TAGS = frozenset("details div img pre span summary".split())
+PROMPT_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "img": {"alt", "height", "src", "width"}}
+PROMPT_CLASSES = {
+    "details": {"llm-magic-attached"},
+    "div": {"llm-magic-pictures", "llm-magic-prompt", "mathjax_ignore", "tex2jax_ignore"},
+    "img": {"llm-magic-thumbnail"},
+    "span": {"llm-magic-chip"},
+}
 LINK_REL = "noopener noreferrer"
 LINK_SCHEMES = frozenset({"http", "https", "mailto"})
+
+_PICTURE = re.compile(r"data:image/(?:jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 
 # Bidirectional controls are shown, other control characters replaced. A replacement stands for one character:
 # dropping it
@@ -49,6 +61,11 @@ def clean(rendered: str) -> str:
     return _cleaner().clean(rendered).translate(_HARMLESS)
 
 
+def clean_prompt(rendered: str) -> str:
+    """The same for what was asked, where text, folded text and small pictures are."""
+    return _prompt_cleaner().clean(rendered).translate(_HARMLESS)
+
+
 def unix_lines(text: str) -> str:
     r"""The text with its characters sound and its lines ended by ``\n`` alone."""
     text = sound(text)
@@ -69,3 +86,24 @@ def _cleaner() -> nh3.Cleaner:
         link_rel=LINK_REL,
         strip_comments=True,
     )
+
+
+@functools.cache
+def _prompt_cleaner() -> nh3.Cleaner:
+    import nh3
+
+    return nh3.Cleaner(
+        tags=set(PROMPT_TAGS),
+        attributes=PROMPT_ATTRIBUTES,
+        allowed_classes=PROMPT_CLASSES,
+        attribute_filter=_only_pictures,
+        url_schemes={"data"},
+        url_relative="deny",
+        link_rel=None,
+        strip_comments=True,
+    )
+
+
+def _only_pictures(_element: str, attribute: str, value: str) -> str | None:
+    """Of addresses only pictures that are in them: a data: address may hold a page with script."""
+    return value if attribute != "src" or _PICTURE.fullmatch(value) else None

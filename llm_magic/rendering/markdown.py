@@ -124,11 +124,12 @@ def _code(tokens: Sequence[Token], index: int, _options: OptionsDict, environmen
 def _image(tokens: Sequence[Token], index: int, _options: OptionsDict, _environment: Environment) -> str:
     token = tokens[index]
     words = ["image", token.content.strip()] if token.content.strip() else ["image"]
-    host = _host(str(token.attrs.get("src", "")))
+    host = host_of(str(token.attrs.get("src", "")))
     return f'<span class="llm-magic-image">[{escape(": ".join(words))}{f" ({escape(host)})" if host else ""}]</span>'
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host that an address names; "" where it names none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:  # a malformed port or bracket: it names no host

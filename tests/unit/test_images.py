@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from llm_magic.content import ImagePart
 from llm_magic.errors import ContentError
-from llm_magic.images import encode_image, image_from_array, image_from_bytes, image_from_figure
+from llm_magic.images import encode_image, image_from_array, image_from_bytes, image_from_figure, thumbnail
 
 OPAQUE_MODES = ["1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "F"]
 HIGH_BIT_MODES = ["I;16", "I;16L", "I;16B", "I;16N"]
@@ -376,3 +376,39 @@ def test_image_from_figure_tells_what_failed() -> None:
 
     with pytest.raises(ContentError, match="notacommand"):
         image_from_figure(figure)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA", "P", "1", "I;16"])
+@pytest.mark.parametrize("size", [(2000, 1500), (160, 160), (7, 3000), (1, 1)])
+def test_thumbnails_are_small(mode: str, size: tuple[int, int]) -> None:
+    """Even of noise, a small picture has at most 160 pixels on its long side and 8 kB, and its shape."""
+    encoded = io.BytesIO()
+    noise = Image.effect_noise(size, 90).convert("RGBA")
+    noise.putalpha(Image.effect_noise(size, 90))
+    (noise.convert("L").convert(mode) if mode in ("1", "I;16") else noise.convert(mode)).save(encoded, "PNG")
+    part = image_from_bytes(encoded.getvalue())
+
+    small = thumbnail(part)
+
+    assert small is not None
+    assert len(small.data) <= 8_000
+    assert max(small.width, small.height) <= min(160, max(size))
+    assert (small.width > small.height) == (size[0] > size[1])
+    with Image.open(io.BytesIO(small.data)) as shown:
+        assert shown.size == (small.width, small.height)
+        assert (small.media_type == "image/png") == shown.has_transparency_data == (mode in ("LA", "RGBA", "P"))
+    assert thumbnail(part) is small
+
+
+@pytest.mark.parametrize("part", [ImagePart(), ImagePart(url="https://example.org/x.png"), ImagePart(data=b"GIF89a")])
+def test_what_is_no_picture_has_no_thumbnail(part: ImagePart) -> None:
+    """Views of conversations that were loaded show what is there."""
+    assert thumbnail(part) is None
+
+
+def test_a_gigantic_picture_has_no_thumbnail() -> None:
+    """A view does not decode for seconds what is only to be small."""
+    encoded = io.BytesIO()
+    Image.new("1", (10_000, 5_001)).save(encoded, "PNG")
+
+    assert thumbnail(ImagePart(data=encoded.getvalue(), media_type="image/png")) is None

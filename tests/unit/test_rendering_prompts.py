@@ -16,10 +16,17 @@ from PIL.PngImagePlugin import PngInfo
 from llm_magic.content import FilePart, ImagePart, Message, Part, TextPart, ToolCall
 from llm_magic.images import image_from_bytes
 from llm_magic.rendering import pictures_html, prompt_html
-from llm_magic.rendering.prompts import THUMBNAIL_EDGE_PX
+from llm_magic.rendering.clean import clean_prompt
 from tests.fakes.conversations import PARTS
 
-ALLOWED = {"div": {"class"}, "span": {"class"}, "img": {"class", "src", "alt", "title"}}
+ALLOWED = {
+    "details": {"class"},
+    "div": {"class"},
+    "img": {"alt", "class", "height", "src", "width"},
+    "pre": set(),
+    "span": {"class"},
+    "summary": set(),
+}
 
 
 class Seen(HTMLParser):
@@ -58,14 +65,17 @@ def test_typed_text_is_shown_as_it_is() -> None:
 
 
 def test_attachments_are_named_in_their_places() -> None:
-    """A table or a file is its label, where it stands in the question."""
-    table = TextPart(text="a b\n1 2", label="df: <DataFrame> 1 × 2")
+    """A table is folded under its label, a file is its label, where it stands in the question."""
+    table = TextPart(text="\na <b>\n1  2", label="df: <DataFrame> 1 × 2")
     file = FilePart(data=b"%PDF-", media_type="application/pdf", filename='"x".pdf')
 
-    seen = Seen(prompt_html(user(TextPart(text="Is "), table, TextPart(text=" in "), file, TextPart(text="?"))))
+    html = prompt_html(user(TextPart(text="Is "), table, TextPart(text=" in "), file, TextPart(text="?")))
 
-    assert seen.text == 'Is df: <DataFrame> 1 × 2 in file "x".pdf, 0 kB?'
-    assert [attributes.get("class") for tag, attributes in seen.elements if tag == "span"] == ["llm-magic-chip"] * 2
+    assert html == (
+        '<div class="llm-magic-prompt mathjax_ignore tex2jax_ignore">Is <details class="llm-magic-attached"><summary>'
+        "df: &lt;DataFrame&gt; 1 × 2</summary><pre>\n\na &lt;b&gt;\n1  2</pre></details>"
+        ' in <span class="llm-magic-chip">file "x".pdf, 0 kB</span>?</div>'
+    )
 
 
 def test_a_picture_is_a_small_picture() -> None:
@@ -78,10 +88,29 @@ def test_a_picture_is_a_small_picture() -> None:
     assert source is not None
     assert source.startswith("data:image/jpeg;base64,")
     with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as shown:
-        assert max(shown.size) == THUMBNAIL_EDGE_PX
-    assert len(html) < 40_000
+        assert shown.size == (int(attributes["width"] or 0), int(attributes["height"] or 0)) == (160, 120)
+    assert len(html) < 11_000
     assert (attributes["alt"] or "").startswith("image 1600 × 1200")
-    assert pictures_html(user(TextPart(text="x"), photo)) in html
+
+
+def test_pictures_alone() -> None:
+    """Over an answer stand the pictures it is about, and no other part; nothing where there are none."""
+    photo = picture(40, 30)
+    picture_alone = prompt_html(user(photo)).partition(">")[2].removesuffix("</div>")
+
+    assert pictures_html(user(TextPart(text="x"))) == ""
+    assert pictures_html(user(TextPart(text="x"), photo)) == f'<div class="llm-magic-pictures">{picture_alone}</div>\n'
+    many = pictures_html(user(*[photo] * 23))
+    assert many.count("<img") == 20
+    assert Seen(many).text.strip().endswith("3 more pictures")
+
+
+def test_a_picture_elsewhere_is_named_by_its_host() -> None:
+    """What the server fetches is not fetched here."""
+    shown = prompt_html(user(ImagePart(url="https://example.org/a/b.png?key=1")))
+
+    assert Seen(shown).text == "image at example.org"
+    assert Seen(prompt_html(user(ImagePart(url="http://[")))).text == "image"
 
 
 @pytest.mark.parametrize(
@@ -97,15 +126,38 @@ def test_what_is_no_picture_of_ours_is_only_named(part: ImagePart) -> None:
     html = prompt_html(user(part))
 
     assert [tag for tag, _ in Seen(html).elements] == ["div", "span"]
-    assert pictures_html(user(part)) == html[html.index("<span") : html.index("</div>")]
+    assert [tag for tag, _ in Seen(pictures_html(user(part))).elements] == ["div", "span"]
 
 
-def test_a_small_picture_with_a_large_file_is_only_named() -> None:
-    """What a picture's file holds beside the picture is not sent to the page."""
+def test_what_a_picture_file_holds_beside_the_picture_is_not_shown() -> None:
+    """Where a photo was taken, or whatever else its file says, is neither on the page nor in the notebook."""
     information = PngInfo()
-    information.add_text("comment", "x" * 100_000)
+    information.add_text("comment", "secret" * 10_000)
 
-    assert "<img" not in prompt_html(user(picture(8, 8, pnginfo=information)))
+    html = prompt_html(user(picture(8, 8, pnginfo=information)))
+
+    assert len(html) < 2_000
+    assert "<img" in html
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        '<img src="data:text/html;base64,PHNjcmlwdD4=">',
+        '<img src="data:image/svg+xml;base64,PHN2Zz4=">',
+        '<img src="data:image/png;base64,AAAA\x0b" onerror="alert(1)">',
+        '<img src="https://example.org/x.png">',
+        '<img src="//example.org/x.png">',
+        '<a href="data:text/html,x">x</a><script>x</script><style>x</style>',
+        '<div style="position:fixed" id="x" class="jp-Dialog llm-magic-prompt" data-x="1">x</div>',
+    ],
+)
+def test_the_second_wall_stands_alone(attack: str) -> None:
+    """Had the first wall a hole, nothing would come through it but text and small pictures."""
+    for tag, attributes in Seen(clean_prompt(attack)).elements:
+        assert set(attributes) <= ALLOWED[tag]
+        assert "src" not in attributes
+        assert attributes.get("class", "llm-magic-prompt") == "llm-magic-prompt"
 
 
 def test_prompts_of_several_messages_say_who_speaks() -> None:
@@ -117,10 +169,9 @@ def test_prompts_of_several_messages_say_who_speaks() -> None:
 
 
 def test_a_gigantic_text_is_cut() -> None:
-    """A pasted book is sent, and shown in part."""
-    html = prompt_html(user(TextPart(text="é" * 50_000)))
-
-    assert "é … 30,000 characters more" in html
+    """A pasted book is sent, and shown in part; so is a file."""
+    assert "é … 30,000 characters more" in prompt_html(user(TextPart(text="é" * 50_000)))
+    assert "é … 2,000 characters more" in prompt_html(user(TextPart(text="é" * 10_000, label="file x.txt")))
 
 
 @given(st.lists(PARTS, max_size=4))
@@ -129,4 +180,4 @@ def test_whatever_was_asked_is_safe(parts: list[Part]) -> None:
     for tag, attributes in Seen(prompt_html(user(*parts))).elements:
         assert set(attributes) <= ALLOWED[tag]
         if "src" in attributes:
-            assert re.fullmatch(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+", attributes["src"] or "")
+            assert re.fullmatch(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+", attributes["src"] or "")
