@@ -23,7 +23,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from nbformat import NotebookNode
@@ -368,6 +368,7 @@ class Kernel:
         metadata: Mapping[str, Any] | None = None,
         header: Mapping[str, Any] | None = None,
         channel: Channel = "shell",
+        buffers: Sequence[bytes] = (),
     ) -> str:
         """Send a message of any type, a comm message for example, and return its id.
 
@@ -377,10 +378,12 @@ class Kernel:
             metadata: Its metadata.
             header: Fields of its header; those that make it this very message are not taken.
             channel: Where it goes.
+            buffers: Binary frames after the content.
         """
         message = self._client.session.msg(msg_type, dict(content), metadata=dict(metadata or {}))
         own = ("msg_id", "msg_type", "date")
         message["header"].update({name: value for name, value in (header or {}).items() if name not in own})
+        message["buffers"] = list(buffers)
         getattr(self._client, f"{channel}_channel").send(message)
         return str(message["header"]["msg_id"])
 

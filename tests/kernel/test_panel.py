@@ -1,0 +1,435 @@
+"""The chat panel in a real kernel, its page played by the test: what cells and panel ask is one conversation."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from tests.fakes.pages import Store
+from tests.fakes.server import FakeServer
+from tests.kernel.harness import Kernel, Outcome, Received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.kernel
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+WAIT_S = 60.0
+LAB, NOTEBOOK = "JupyterLab", "Jupyter Notebook"
+
+
+class User:
+    """A user of a kernel with a panel, and the page that shows it.
+
+    Attributes:
+        page: What the page has, once the panel is open.
+    """
+
+    def __init__(self, kernel: Kernel, server: FakeServer) -> None:
+        self.kernel = kernel
+        self.server = server
+        self._comm = ""
+        self._seen = 0
+        self._numbers = itertools.count(1)
+        self._page: Store | None = None
+        self.heard: list[dict[str, Any]] = []
+        self.patches: list[Received] = []
+
+    def run(self, code: str, cell_id: str = "cell") -> Outcome:
+        """Run a cell as JupyterLab does."""
+        return self.kernel.run(code, cell_id=cell_id)
+
+    def open(self, code: str = "%chat panel") -> Outcome:
+        """Show the panel."""
+        outcome = self.run(code, "panel").checked()
+        self.look()
+        return outcome
+
+    def panels(self) -> list[Received]:
+        """The panels that the kernel has made."""
+        return [message for message in self._opens() if _is_panel(message.content["data"]["state"])]
+
+    def docks(self) -> list[Received]:
+        """The docks that the kernel has made."""
+        return [
+            message
+            for message in self._opens()
+            if message.content["data"]["state"].get("_model_name") == "SidecarModel"
+        ]
+
+    def _opens(self) -> list[Received]:
+        return [message for message in self.kernel.messages if message.type == "comm_open"]
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """All that the page shows."""
+        assert self._page is not None
+        whole: dict[str, Any] = self._page.whole
+        return whole
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The turns that the page shows, in order."""
+        return [self.whole["turns"][slot] for slot in self.whole["order"]]
+
+    def look(self) -> None:
+        """Take what the kernel has sent to the page."""
+        for message in self.kernel.messages[self._seen :]:
+            self._seen += 1
+            data = message.content.get("data", {}) if message.type.startswith("comm") else {}
+            if message.type == "comm_open" and _is_panel(data["state"]):
+                self._comm = message.content["comm_id"]
+                self._page = Store(data["state"]["snap"])
+            elif message.type == "comm_msg" and message.content["comm_id"] == self._comm:
+                self._hear(message, data)
+
+    def _hear(self, message: Received, data: dict[str, Any]) -> None:
+        if data["method"] == "update":
+            self._page = Store(data["state"]["snap"])
+        elif data["method"] == "custom" and data["content"]["k"] == "p":
+            assert self._page is not None
+            self._page.apply(data["content"])
+            self.patches.append(message)
+        elif data["method"] == "custom":
+            self.heard.append(data["content"])
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until what the page shows, or has heard, is so."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            self.look()
+            if condition():
+                return
+            # One more message than have come.
+            self.kernel.wait_for(
+                lambda _: len(self.kernel.messages) > self._seen, timeout_s=deadline - time.monotonic()
+            )
+
+    def say(self, content: dict[str, Any], *, buffers: Sequence[bytes] = (), is_control: bool = False) -> None:
+        """Say something to the kernel, by comm or over the control channel."""
+        if is_control:
+            self.kernel.send("llm_magic", content | {"t": self.whole["t"]}, channel="control")
+        else:
+            data = {"method": "custom", "content": content}
+            self.kernel.send("comm_msg", {"comm_id": self._comm, "data": data}, buffers=buffers)
+
+    def begin(self, name: str, /, *, buffers: Sequence[bytes] = (), **fields: Any) -> int:
+        """Send what a button does; gives the request's number."""
+        number = next(self._numbers)
+        self.say({"k": "do", "id": number, "do": name, **fields}, buffers=buffers)
+        return number
+
+    def done(self, number: int) -> dict[str, Any]:
+        """The answer to a request."""
+
+        def answers() -> list[dict[str, Any]]:
+            return [heard for heard in self.heard if heard["k"] == "done" and heard["id"] == number]
+
+        self.until(answers)
+        (answer,) = answers()
+        return answer
+
+    def do(self, name: str, /, *, buffers: Sequence[bytes] = (), **fields: Any) -> dict[str, Any]:
+        """Do what a button does, and wait for the answer."""
+        return self.done(self.begin(name, buffers=buffers, **fields))
+
+    def ask(self, text: str, **fields: Any) -> str:
+        """Ask in the panel and wait until it is answered; gives the slot's id."""
+        slot: str = self.do("ask", text=text, **fields)["data"]["slot"]
+        self.until(lambda: self.state(slot) == "complete")
+        return slot
+
+    def state(self, slot: str) -> str | None:
+        """The state of a turn."""
+        state: str | None = self.row(slot).get("s")
+        return state
+
+    def row(self, slot: str) -> dict[str, Any]:
+        """A turn as the page shows it, empty where it does not."""
+        row: dict[str, Any] = self.whole["turns"].get(slot, {})
+        return row
+
+    def text(self) -> str:
+        """What ``%chat`` prints."""
+        (bundle,) = self.run("%chat", "look").checked().bundles
+        return str(bundle["text/plain"])
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[User]:
+    """A user with a key and the extension loaded."""
+    environ = {"OPENAI_API_KEY": "sk-panel", "LLM_MAGIC_MODEL": "echo", "LLM_MAGIC_STORE": "memory"}
+    with FakeServer() as server, Kernel(tmp_path, environ=environ | {"OPENAI_BASE_URL": server.url}) as kernel:
+        kernel.run("%load_ext llm_magic").checked()
+        yield User(kernel, server)
+
+
+def _is_panel(state: dict[str, Any]) -> bool:
+    # Live views of single turns have a state like it.
+    return str(state.get("snap", {}).get("t", "")).endswith("-panel")
+
+
+def html(row: dict[str, Any]) -> str:
+    """The HTML of a row's answer."""
+    return "".join(piece if isinstance(piece, str) else piece[1] for piece in row.get("a", []))
+
+
+def test_cells_and_panel_are_one_conversation(user: User) -> None:
+    """What a cell asks appears in the panel; what the panel asks is in the conversation, the ledger and the next."""
+    user.open()
+    assert user.rows() == []
+
+    user.run("%%chat\n*from* a cell", "asking").checked()
+    user.until(lambda: [row["s"] for row in user.rows()] == ["complete"])
+    user.ask("from the panel {{ 1/0 }}")
+
+    assert [html(row) for row in user.rows()] == ["<p><em>from</em> a cell</p>\n", "<p>from the panel {{ 1/0 }}</p>\n"]
+    assert "2  from the panel {{ 1/0 }}" in user.text()
+    assert user.kernel.value("len(__import__('llm_magic').usage('session'))") == 2
+    sent = user.server.requests[-1].body["messages"]
+    assert [message["content"] for message in sent] == ["*from* a cell", "*from* a cell", "from the panel {{ 1/0 }}"]
+    assert user.whole["head"]["totals"].startswith("2 turns · this session: 2 requests")
+
+
+def test_a_cell_that_blocks_does_not_hold_the_panel(user: User) -> None:
+    """While a cell waits for its answer the panel streams it, can stop it, and an ask waits to be taken."""
+    user.open()
+    asking = user.kernel.submit("%%chat -m stall@3\nhold", cell_id="asking")
+    user.until(lambda: [html(row) for row in user.rows()] not in ([], [""]))
+
+    (slot,) = user.whole["order"]
+    assert user.state(slot) == "running"
+    waiting = user.begin("ask", text="after it")
+    user.say({"k": "text", "slot": slot}, is_control=True)
+    user.until(lambda: [heard for heard in user.heard if heard["k"] == "text"])
+    assert [heard for heard in user.heard if heard["k"] == "done"] == []
+    user.say({"k": "stop", "turn": user.whole["turns"][slot]["w"]}, is_control=True)
+
+    assert user.kernel.finish(asking).errors[0][0] == "Interrupted"
+    assert user.done(waiting)["ok"]
+    user.until(lambda: [row["s"] for row in user.rows()] == ["interrupted", "complete"])
+
+
+def test_stop_names_the_turn_it_means(user: User) -> None:
+    """Pressed for a turn that has ended, or for one that never was, it hits nothing else."""
+    user.open()
+    first = user.ask("one")
+    second = user.do("ask", text="two")["data"]["slot"]
+    user.do("model", name="stall@3")
+    third = user.do("ask", text="three")["data"]["slot"]
+    user.until(lambda: html(user.row(third)))
+
+    for turn in (user.whole["turns"][first]["w"], user.whole["turns"][second]["w"], "nobody", 7, None):
+        user.say({"k": "stop", "turn": turn}, is_control=True)
+    user.say({"k": "text", "slot": first}, is_control=True)
+    user.until(lambda: [heard for heard in user.heard if heard["k"] == "text"])
+
+    assert user.state(third) == "running"
+    user.say({"k": "stop", "turn": user.whole["turns"][third]["w"]}, is_control=True)
+    user.until(lambda: user.state(third) == "interrupted")
+
+
+def test_a_second_panel_is_the_same_one_again(user: User) -> None:
+    """Shown again it is one more view of the one model."""
+    first = user.open()
+    user.ask("one")
+    before = user.whole
+
+    second = user.open("import llm_magic; llm_magic.panel()")
+
+    assert len(user.panels()) == 1
+    assert user.whole is before
+    user.say({"k": "page", "app": NOTEBOOK}, is_control=True)
+    shown = user.open()
+    models = {bundle[VIEW]["model_id"] for bundle in shown.bundles}
+    assert models == {user.panels()[0].content["comm_id"]}
+    assert all("text/plain" in bundle for outcome in (first, second, shown) for bundle in outcome.bundles)
+
+
+def test_in_jupyterlab_it_docks_and_the_output_holds_a_line(user: User) -> None:
+    """Once the page has said where it runs, the panel stands beside the notebook, and is shown there again."""
+    display = user.open().of_type("display_data")[0].content["transient"]["display_id"]
+    user.say({"k": "page", "app": LAB}, is_control=True)
+    user.kernel.wait_for(lambda _: bool(user.docks()), timeout_s=WAIT_S)
+    user.say({"k": "view"}, is_control=True)
+
+    (dock,) = user.docks()
+    (output,) = dock.content["data"]["state"]["outputs"]
+    assert output["data"][VIEW]["model_id"] == user.panels()[0].content["comm_id"]
+    update = user.kernel.wait_for(lambda message: message.type == "update_display_data", timeout_s=WAIT_S)
+    assert update.content["transient"]["display_id"] == display
+    assert update.content["data"]["text/plain"] == "The chat panel is beside the notebook; %chat panel shows it again."
+    assert VIEW not in update.content["data"]
+
+    user.open()
+    user.kernel.wait_for(lambda _: len(user.docks()) == 2, timeout_s=WAIT_S)
+    closed = user.kernel.wait_for(lambda message: message.type == "comm_close", timeout_s=WAIT_S)
+    assert closed.content["comm_id"] == dock.content["comm_id"]
+    assert len(user.panels()) == 1
+
+
+@pytest.mark.parametrize("application", [NOTEBOOK, None, LAB])
+def test_where_it_does_not_dock_it_stands_in_the_output(user: User, application: str | None) -> None:
+    """In Notebook, where no page says where it runs, and where a dock shows nothing, the output shows the panel."""
+    user.open()
+    if application is not None:
+        user.say({"k": "page", "app": application}, is_control=True)
+
+    def is_inline(message: Received) -> bool:
+        return message.type == "update_display_data" and VIEW in message.content["data"]
+
+    shown = user.kernel.wait_for(is_inline, timeout_s=WAIT_S)
+
+    assert shown.content["data"][VIEW]["model_id"] == user.panels()[0].content["comm_id"]
+    assert len(user.docks()) == (application == LAB)
+
+
+def test_files_and_variables_are_attached(user: User) -> None:
+    """Pictures come as bytes beside the message, variables by name; what is refused leaves nothing behind."""
+    encoded = io.BytesIO()
+    Image.new("RGB", (4, 3), "red").save(encoded, "PNG")
+    user.run("import pandas as pd\ndf = pd.DataFrame({'a': [1]})\nimport math").checked()
+    user.open()
+
+    listed = user.do("names")["data"]
+    assert {"name": "df", "type": "DataFrame", "shape": "1 × 1"} in listed
+    assert {row["name"] for row in listed}.isdisjoint({"math", "pd", "In", "Out", "get_ipython", "exit"})
+    wanted = [{"file": 0, "name": "shot.png", "type": "image/png"}, {"variable": "df"}]
+    slot = user.ask("What?", **{"with": wanted}, buffers=[encoded.getvalue()])
+    refused = user.do("ask", text="And this?", **{"with": [{"file": 0, "name": "x.exe"}]}, buffers=[b"MZ\x00\x01"])
+
+    content = user.server.requests[-1].body["messages"][-1]["content"]
+    assert [part["type"] for part in content] == ["text", "image_url", "text"]
+    assert "<img" in user.row(slot)["p"]
+    assert 'src="data:image/' in user.row(slot)["p"]
+    assert not refused["ok"]
+    assert refused["line"] == "x.exe cannot be sent: neither image, PDF, WAV, MP3 nor UTF-8 text."
+    assert len(user.whole["order"]) == 1
+
+
+def test_a_reloaded_page_has_lost_nothing(user: User) -> None:
+    """A page that asks for the whole in the middle of an answer goes on from there."""
+    user.open()
+    user.do("model", name="gated")
+    slot = user.do("ask", text="hold")["data"]["slot"]
+    user.until(lambda: html(user.row(slot)))
+    half = html(user.whole["turns"][slot])
+
+    user.kernel.send("comm_msg", {"comm_id": user._comm, "data": {"method": "request_state"}})
+    user.until(lambda: user.whole.get("late"))
+
+    assert html(user.whole["turns"][slot]) == half
+    user.server.open_gate()
+    user.until(lambda: user.state(slot) == "complete")
+    assert html(user.whole["turns"][slot]) != half
+
+
+def test_a_page_that_missed_something_is_given_the_whole(user: User) -> None:
+    """Asked with an old number the kernel sends all, with the present one a word."""
+    user.open()
+    user.ask("one")
+    whole = json.loads(json.dumps(user.whole))
+
+    user.say({"k": "need", "q": whole["q"]}, is_control=True)
+    user.until(lambda: {"k": "same"} in user.heard)
+    user.whole["turns"].clear()
+    user.say({"k": "need", "q": 0}, is_control=True)
+    user.until(lambda: user.whole["turns"])
+
+    assert user.whole["turns"] == whole["turns"]
+
+
+SENSELESS: list[dict[str, Any]] = [
+    {},
+    {"k": "do"},
+    {"k": "do", "id": 1},
+    {"k": "do", "id": {}, "do": "ask"},
+    {"k": "do", "id": 1, "do": ["ask"]},
+    {"k": "need"},
+    {"k": "text", "slot": 7},
+    {"k": "page", "app": None},
+    {"k": "hello", "late": "yes"},
+]
+
+
+def test_what_makes_no_sense_is_heard_and_forgotten(user: User) -> None:
+    """A message of another version, or of nobody, changes nothing and breaks nothing, on either channel."""
+    user.open()
+    whole = json.loads(json.dumps(user.whole))
+
+    for content in SENSELESS:
+        user.say(content)
+        user.say(content, is_control=True)
+
+    refused = user.do("dance")
+    assert refused["line"] == "The panel does not know 'dance'.  Hint: reload the page."
+    assert (user.whole["order"], user.whole["turns"]) == (whole["order"], whole["turns"])
+    user.ask("still there?")
+    assert [message for message in user.kernel.messages if message.type in ("error", "stream")] == []
+
+
+def test_where_there_are_no_widgets_a_line_says_so(user: User) -> None:
+    """Programs that run notebooks, and consoles, get one line and no widget."""
+    line = "The chat panel needs a notebook with widgets; %chat, %%chat and %llm do the same here.\n"
+
+    assert user.kernel.run("%chat panel").stdout == line
+    assert user.kernel.run("import llm_magic; llm_magic.panel()", allow_stdin=True).stdout == line
+    assert user.panels() == []
+
+
+def test_a_long_conversation_opens_quickly(user: User) -> None:
+    """A thousand turns: a page gets the last ones, whose HTML is all that is made, and the earlier ones on request."""
+    user.run(
+        "from llm_magic import conversation\n"
+        "from llm_magic.content import message\n"
+        "from llm_magic.turns import Turn\n"
+        "made = conversation()\n"
+        "for number in range(1000):\n"
+        "    asked = (message('user', f'question {number}'),)\n"
+        "    turn = Turn(id=f'{number:012}', prompt=asked, text='word *word* ' * 200)\n"
+        "    made.add_version(made.reserve(None), turn)\n"
+    ).checked()
+
+    outcome = user.open()
+
+    assert [row["n"] for row in user.rows()] == list(range(951, 1001))
+    assert user.whole["head"]["earlier"] == 950
+    user.until(lambda: all(html(row) for row in user.rows()))
+    assert outcome.iopub_bytes < 1_000_000
+    assert user.do("earlier")["ok"]
+    user.until(lambda: len(user.whole["order"]) == 100 and all(html(row) for row in user.rows()))
+    assert user.whole["head"]["earlier"] == 900
+
+
+def test_traffic_grows_with_the_answer(user: User) -> None:
+    """Patches are few and small: the answer of a long stream is sent once."""
+    user.open()
+    user.do("model", name="tokens-3000@3000")
+    before = len(user.patches)
+
+    slot = user.ask("go on")
+
+    sent = user.patches[before:]
+    size = len(html(user.whole["turns"][slot]).encode())
+    assert len(sent) < 60
+    assert sum(message.size_bytes for message in sent) < 2 * size + 2_000 * len(sent)
+
+
+def test_a_cell_that_takes_long_is_told(user: User) -> None:
+    """The page knows that the kernel is busy, and when it is not any more."""
+    user.open()
+    user.run("import threading; gate = threading.Event()").checked()
+
+    running = user.kernel.submit("gate.wait(60)", cell_id="busy")
+    user.until(lambda: user.whole["head"].get("busy"))
+    user.kernel.interrupt()
+
+    user.kernel.finish(running)
+    user.until(lambda: "busy" not in user.whole["head"])
