@@ -7,6 +7,7 @@ has it again, and the notebook holds nothing but the line.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import threading
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ class Dock:
         self._make_display = display
         self._lock = threading.Lock()
         self._docked: Any = None
-        self._pending: Display | None = None
+        self._pending: list[Display] = []
         self._application: str | None = None
         self._views = 0
 
@@ -65,7 +66,7 @@ class Dock:
             return
         output.show(_line(_OPENING))
         with self._lock:
-            self._pending = output
+            self._pending.append(output)
         if self._application is None:
             self._engine.later(PATIENCE_S, lambda: self._settle(output))
         else:
@@ -74,9 +75,8 @@ class Dock:
     def note_page(self, application: str) -> None:
         """A page runs the widget's module. On any thread."""
         self._application = application
-        output = self._pending
-        if output is not None:
-            self._engine.later(0.0, lambda: self._settle(output))
+        for output in [*self._pending]:
+            self._engine.later(0.0, functools.partial(self._settle, output))
 
     def note_view(self) -> None:
         """A page shows a view of the widget. On any thread."""
@@ -85,9 +85,9 @@ class Dock:
     def _settle(self, output: Display) -> None:
         """Decide where an output's panel goes, once."""
         with self._lock:
-            if self._pending is not output:
+            if output not in self._pending:
                 return
-            self._pending = None
+            self._pending.remove(output)
         if self._application != JUPYTERLAB or self._sidecar is None:
             output.show(self._inline())
             return

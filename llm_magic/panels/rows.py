@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..slots import Conversation, Slot
     from ..turns import Turn
 
+# A longer prompt was no doubt not typed; it would be in every state that is sent.
+_EDITED_CHARACTERS = 20_000
+
 
 def head_fields(session: Session) -> dict[str, Any]:
     """The fields of the whole that the session knows."""
@@ -64,7 +67,7 @@ def settled_fields(
         "vs": len(slot.versions),
         "w": turn.id,
         "s": turn.status,
-        "e": editable(turn.prompt),
+        "e": _editable(turn),
         "notes": [rendering.plain_text(line) for line in _notes(slot, turn)],
         "foot": rendering.plain_text(footer(turn)) if has_footer else None,
         "fig": None,
@@ -79,6 +82,11 @@ def placed_fields(
     """The fields of a turn's place in the row, answered or not."""
     found = marks(session, conversation, slot, stale) if slot.versions else []
     return {"n": number, "hidden": slot.is_hidden, "marks": found}
+
+
+def _editable(turn: Turn) -> str | None:
+    text = editable(turn.prompt)
+    return text if text is not None and len(text) <= _EDITED_CHARACTERS else None
 
 
 def _notes(slot: Slot, turn: Turn) -> list[str]:

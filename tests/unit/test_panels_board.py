@@ -319,3 +319,17 @@ def test_pictures_of_a_prompt_are_named() -> None:
 
     assert row["e"] == ""
     assert "4 × 3" in row["p"]
+
+
+def test_a_gigantic_prompt_is_not_sent_to_be_edited() -> None:
+    """What nobody typed would be in every state; it is shown in part and asked again as a whole."""
+    desk = make_desk()
+    slot = desk.ask("x" * 50_000)
+
+    row = desk.state()["turns"][slot]
+
+    assert "e" not in row
+    assert len(row["p"]) < 25_000
+    desk.begin("retry", slot=slot)
+    desk.wait()
+    assert len(desk.slot(1).versions[1].prompt_text) == 50_000
