@@ -14,6 +14,7 @@ from . import continuation, export
 from . import slots as base
 from .archive import Scope
 from .asks import Ask
+from .backends.registry import backend_names
 from .config import SETTINGS, checked_parameter
 from .content import Message
 from .errors import ConfigurationError
@@ -227,10 +228,19 @@ def again(conversation: base.Conversation, number: int | None) -> Ask:
         conversation=conversation,
         slot=slot,
         is_fresh=turn.is_fresh,
-        settings={"model": turn.requested_model or None, "system": turn.system or ""},
+        settings={"model": _model_of(turn, conversation), "system": turn.system or ""},
         # None is not sent: what is set by now and was not then does not count.
         params={name: None for name, row in SETTINGS.items() if row.is_parameter} | dict(turn.settings),
     )
+
+
+def _model_of(turn: Turn, conversation: base.Conversation) -> str | None:
+    """The model that was asked, as it is named to be asked again."""
+    has_backend = getattr(conversation, "backend", None) is not None
+    is_named = turn.backend in backend_names() and turn.backend != "openai"
+    if turn.requested_model and is_named and not has_backend:
+        return f"{turn.backend}/{turn.requested_model}"
+    return turn.requested_model or None
 
 
 def onward(conversation: base.Conversation) -> Ask:

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_magic import api
 from llm_magic.api import Conversation
 from llm_magic.asks import Ask
+from llm_magic.backends import registry
 from llm_magic.backends.base import Backend
 from llm_magic.config import Config
 from llm_magic.content import message
@@ -316,6 +318,20 @@ def test_retry_and_fork_and_undo(session: Session) -> None:
     assert len(chat.slots) == 2
     with pytest.raises(ConfigurationError, match="no turn 7"):
         chat.retry(7)
+
+
+def test_retry_asks_the_backend_that_was_asked(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn of a registered backend is asked there again, not where its model's bare name would lead."""
+    backend = ScriptedBackend([says("one"), says("two")], name="mine")
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register_backend("mine", lambda: backend)
+    asked = Ask(prompt=(message("user", "q"),), settings={"model": "mine/large"})
+    assert session.ask(asked).outcome().turn.text == "one"
+
+    again = session.ask(api.again(session.current, None)).outcome().turn
+
+    assert (again.text, again.requested_model) == ("two", "large")
+    assert [request.model for request in backend.requests] == ["large", "large"]
 
 
 def test_retry_sends_what_was_sent_unless_told_otherwise(session: Session) -> None:
