@@ -178,6 +178,8 @@ def remarks(turn: Turn) -> list[str]:
     """What the reader must know beside the answer: how it ended where not well, notices."""
     lines = list(turn.notices)
     match turn.status:
+        case "interrupted" if not (turn.text or turn.refusal or turn.reasoning or turn.tool_calls):
+            lines.append("interrupted: nothing had arrived")
         case "interrupted":
             lines.append("interrupted: what had arrived is kept")
         case "truncated":

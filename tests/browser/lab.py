@@ -130,6 +130,7 @@ class Notebook:
         self.watch = Watch()
         self._server = server
         self._browser = browser
+        self._app = app
         self._context = browser.new_context(viewport={"width": 1200, "height": 1400}, service_workers="block")
         try:
             self._context.add_init_script(path=_RIG)
@@ -183,6 +184,11 @@ class Notebook:
         """Restart the kernel and wait until it is idle."""
         self._do("restart")
 
+    def reload(self) -> None:
+        """Load the page again, while a cell runs or not, and wait until it has found its kernel."""
+        self.page.reload(timeout=_OPEN_TIMEOUT_S * 1000)
+        self._do("openBusy", self.path.name if self._app == "lab" else None, timeout_s=_OPEN_TIMEOUT_S)
+
     # Editing
 
     def command(self, name: str, index: int | None = None) -> None:
@@ -233,6 +239,19 @@ class Notebook:
     def watched(self) -> list[str]:
         """Texts that the watched output has shown, in order."""
         return list(self.page.evaluate("() => rig.watched()"))
+
+    def trace(self, index: int) -> None:
+        """Note from now on, at every change, how an answer grows in the output of a cell; :attr:`traced` has it."""
+        self.page.evaluate("index => rig.trace(index)", index)
+
+    @property
+    def traced(self) -> list[dict[str, Any]]:
+        """What it has shown, in order: the ``size`` of all text, and the texts of the answer's ``blocks``."""
+        return list(self.page.evaluate("() => rig.traced()"))
+
+    def wait_for_text_of(self, index: int, selector: str, html: str) -> None:
+        """Wait until an element of a cell's output has exactly the text of some HTML, formulas aside."""
+        self._do("hasTextOf", index, selector, html)
 
     @property
     def kernel(self) -> dict[str, Any] | None:

@@ -3,12 +3,21 @@
 "use strict";
 
 window.rig = (() => {
+  /** The text of an element without its formulas: they may be typeset by now, or not yet. */
+  const text = (element) => {
+    const copy = element.cloneNode(true);
+    for (const formula of copy.querySelectorAll(".tex2jax_process")) formula.remove();
+    return copy.textContent;
+  };
+
   /** The notebook that is open. */
   let panel = null;
   /** The run that has been started and not yet awaited. */
   let running = null;
   /** Texts that a watched output has shown, each once, in order. */
   let shown = [];
+  /** What a traced output has shown, in order. */
+  let traced = [];
 
   /** The promise's result, or an error that says what did not happen in time. */
   const inTime = (promise, seconds, what) => {
@@ -34,7 +43,7 @@ window.rig = (() => {
     panel.content.activeCellIndex = index;
   };
 
-  const openNow = async (path, hasKernel) => {
+  const openNow = async (path, hasKernel, isBusy) => {
     await until(() => window.jupyterapp);
     const app = window.jupyterapp;
     await app.restored;
@@ -48,7 +57,8 @@ window.rig = (() => {
     await panel.context.ready;
     await panel.revealed;
     await panel.sessionContext.ready;
-    if (hasKernel) await until(() => kernel()?.status === "idle");
+    if (isBusy) await until(() => kernel()?.connectionStatus === "connected");
+    else if (hasKernel) await until(() => kernel()?.status === "idle");
   };
 
   const command = (name) => {
@@ -87,6 +97,9 @@ window.rig = (() => {
   return {
     /** Open a notebook; where there is no path, it is the one that the page shows by itself. */
     open: (path, hasKernel, seconds) => inTime(openNow(path, hasKernel), seconds, `opening ${path ?? "the page"}`),
+
+    /** Open a notebook whose kernel is running a cell. */
+    openBusy: (path, seconds) => inTime(openNow(path, true, true), seconds, `opening ${path ?? "the page"}`),
 
     /** Start running one cell, or all where there is no index. */
     start: (index) => {
@@ -153,6 +166,27 @@ window.rig = (() => {
     },
 
     watched: () => shown,
+
+    /** Note at every change from now on how much text the output of a cell has, and the texts of an answer's blocks. */
+    trace: (index) => {
+      const node = cell(index).outputArea.node;
+      traced = [];
+      const note = () => {
+        const answer = node.querySelector(".llm-magic-answer") ?? node.querySelector(".llm-magic");
+        traced.push({ size: node.innerText.trim().length, blocks: [...(answer?.children ?? [])].map(text) });
+      };
+      new MutationObserver(note).observe(node, { childList: true, subtree: true, characterData: true });
+    },
+
+    traced: () => traced,
+
+    /** Resolves when an element of an output has exactly the text of some HTML, formulas aside. */
+    hasTextOf: (index, selector, html, seconds) => {
+      const wanted = document.createElement("div");
+      wanted.innerHTML = html;
+      const isSo = () => [...cell(index).outputArea.node.querySelectorAll(selector)].some((one) => text(one) === text(wanted));
+      return inTime(until(isSo), seconds, `showing ${text(wanted).slice(-80)}`);
+    },
 
     /** Resolves when what has been shown had its turn to run and to load: after an image failed, and two frames. */
     settle: async (seconds) => {

@@ -39,10 +39,14 @@ class LabServer:
 
     Args:
         home: An empty folder for home, configuration, caches and notebooks.
+        options: Further options of the command line.
+        disabled: Front-end extensions that are not loaded.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, options: Sequence[str] = (), disabled: Sequence[str] = ()) -> None:
         self.home = home
+        self._options = options
+        self._disabled = disabled
         self.folder = home / "work"
         self.token = secrets.token_hex(16)
         self.url = ""
@@ -53,7 +57,7 @@ class LabServer:
         self.folder.mkdir()
         with (self.home / "server.log").open("wb") as log:
             self._process = subprocess.Popen(
-                _command(self.folder),
+                [*_command(self.folder), *self._options],
                 env=environment(self.home) | {"JUPYTER_TOKEN": self.token},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -124,6 +128,9 @@ class LabServer:
             plugin = self.home / "jupyter/lab/user-settings/@jupyterlab" / f"{name}.jupyterlab-settings"
             plugin.parent.mkdir(parents=True, exist_ok=True)
             plugin.write_text(json.dumps(values))
+        page = self.home / "jupyter/labconfig/page_config.json"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(json.dumps({"disabledExtensions": dict.fromkeys(self._disabled, True)}))
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None

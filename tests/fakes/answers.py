@@ -153,6 +153,12 @@ def _reasoning(key: str) -> Answer:
     return Answer(deltas=(*thoughts, {"content": "then "}, {"content": "I say"}))
 
 
+def _ponder(body: JSON, count: str) -> Answer:
+    """Thinks for long before it repeats what it was asked; a hundred thoughts a second."""
+    thoughts = tuple({"reasoning_content": piece} for piece in words(int(count or 20_000)))
+    return Answer(deltas=(*thoughts, *({"content": piece} for piece in echo(body))), rate=100)
+
+
 def _calls(*, has_index: bool = True, finish_reason: str = "tool_calls") -> Answer:
     pieces: tuple[tuple[int, JSON], ...] = (
         (0, {"id": "call_1", "function": {"name": "add", "arguments": ""}}),
@@ -180,6 +186,7 @@ _ANSWERS: Mapping[str, Callable[[JSON, str], Answer]] = {
     # As templates do that write the opening tag themselves; the model's name says so.
     "deepseek-r1": lambda _body, _: _say("first ", "I think</", "think>", "then I say"),
     "reasoning": lambda _body, _: _reasoning("reasoning_content"),
+    "ponder": _ponder,
     "reasoning-openrouter": lambda _body, _: _reasoning("reasoning"),
     "refusal": lambda _body, _: Answer(deltas=({"refusal": "I cannot "}, {"refusal": "do that."})),
     "tool-call": lambda _body, _: _calls(),

@@ -276,13 +276,14 @@ live.shared_engine, former = Later, live.shared_engine
     assert sorted(instances(begun)) == sorted([*before, "Layout", "LiveWidget"])
 
 
-@pytest.mark.parametrize("model", ["status-500", "status-400", "hang-up"])
-def test_failed_ask_leaves_one_line_and_no_view(begun: Chat, model: str) -> None:
-    """Where nothing had arrived the error is all there is: no widget, no output beside it."""
-    outcome = begun.run(f"%%chat -m {model} --max_retries 0\nhello")
+@pytest.mark.parametrize("ask", ["%%chat -m status-400", "%%chat -m silent --timeout 1"])
+def test_failed_ask_leaves_one_line_and_no_view(begun: Chat, ask: str) -> None:
+    """Where nothing had arrived the error is all there is, whether a view had been shown meanwhile or not."""
+    outcome = begun.run(f"{ask}\nhello")
 
-    begun.one_line(outcome)
-    assert not any(kept_or_empty for bundle in outcome.bundles for kept_or_empty in bundle.values())
+    assert begun.one_line(outcome).startswith(("RequestRejectedError", "BackendTimeoutError"))
+    assert bool(outcome.of_type("comm_open")) is ("silent" in ask)
+    assert not any(shown for bundle in outcome.bundles for shown in bundle.values())
 
 
 @pytest.mark.parametrize("name", ["vscode", "colab"])

@@ -76,6 +76,8 @@ def test_code_is_what_stands_in_fences() -> None:
     ("fields", "says"),
     [
         ({"status": "interrupted", "text": "half"}, "interrupted: what had arrived is kept"),
+        ({"status": "interrupted", "reasoning": "hm"}, "interrupted: what had arrived is kept"),
+        ({"status": "interrupted"}, "interrupted: nothing had arrived"),
         ({"status": "truncated", "text": "half"}, "truncated: what had arrived is kept"),
         ({"status": "failed", "error": "refused"}, "failed: refused"),
         ({"text": "x", "finish_reason": "length"}, "cut off: the limit of tokens was reached"),
