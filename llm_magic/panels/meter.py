@@ -36,21 +36,21 @@ class Meter:
             conversation = session.current
             context = conversation.context()
             look_up = session.look_up(conversation)
-            model, system = model_name(look_up), look_up("system").value
-        key = (conversation.id, context.seen, model, system)
+            model, system, base_url = model_name(look_up), look_up("system").value, look_up("base_url").value
+        key = (conversation.id, context.seen, model, system, base_url)
         with self._lock:
             if key != self._key and not self._is_counting:
                 self._is_counting, self._key = True, key
                 messages = context_messages(system or None, context.messages, ())
                 threading.Thread(
-                    target=self._count, args=(messages, model), name="llm_magic meter", daemon=True
+                    target=self._count, args=(messages, model, base_url), name="llm_magic meter", daemon=True
                 ).start()
             return self._value
 
-    def _count(self, messages: tuple[Message, ...], model: str) -> None:
+    def _count(self, messages: tuple[Message, ...], model: str, base_url: str | None) -> None:
         try:
             counted = tokens.count_messages(messages, model)
-            limit = catalog.context_window(model)
+            limit = catalog.context_window(model, provider=catalog.provider_of(base_url) if base_url else None)
             value = {"used": counted.tokens, "limit": limit, "is_estimate": counted.is_estimate}
             with self._lock:
                 self._value = value

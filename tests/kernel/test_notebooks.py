@@ -81,3 +81,14 @@ def test_conversation_notebook_shows_what_it_says(tmp_path: Path, fake_server: F
 
     assert "10 turns" in run(ROOT / "notebooks" / "conversation.ipynb", tmp_path, fake_server)["totals"]
     assert len(fake_server.requests) == 2 * asked
+
+
+def test_panel_notebook_shows_what_it_says(tmp_path: Path, fake_server: FakeServer) -> None:
+    """Run by a program, it says that nobody can see the panel, and all else is done."""
+    shown = run(ROOT / "notebooks" / "panel.ipynb", tmp_path, fake_server)
+
+    assert shown["panel"].startswith("The chat panel needs a notebook with widgets; ")
+    assert shown["turns"].strip() == "On which day did I walk the most?"
+    assert "  2  Say in three words" in shown["totals"]
+    assert shown["ledger"].count("complete") == 2
+    assert "forgotten: 'walks', 2 turns" in shown["end"]
