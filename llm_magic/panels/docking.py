@@ -120,7 +120,7 @@ def sidecar() -> Callable[[Mapping[str, Any]], Any] | None:
         from sidecar import Sidecar
 
         output = {"output_type": "display_data", "data": dict(bundle), "metadata": {}}
-        return Sidecar(title=TITLE, outputs=(output,), anchor="split-right")
+        return Sidecar(title=TITLE, outputs=(output,))
 
     return dock
 

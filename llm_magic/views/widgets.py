@@ -45,6 +45,7 @@ class FeedWidget(anywidget.AnyWidget):
         self._patch()
         super().__init__()
         self._is_open = True
+        _answer_in_main_thread(self.comm)
         channel.listen(feed.key, listener)
         self.on_msg(lambda _widget, content, buffers: listener.hear(content, buffers))
 
@@ -82,6 +83,16 @@ class FeedWidget(anywidget.AnyWidget):
         """Close the widget and what ipywidgets made for it."""
         self.layout.close()
         super().close()
+
+
+def _answer_in_main_thread(comm: Any) -> None:
+    """Have what pages say by comm heard in the main thread, between cells, whichever page says it.
+
+    ipykernel 7.4 takes a page's message to the subshell for which the widget has sent its last one. Where that was a
+    page that has been closed or loaded anew since, its subshell is gone and the message with it.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, _default: None  # noqa: SLF001  # there is no other way to say it
 
 
 def joined(*paths: Path) -> str:

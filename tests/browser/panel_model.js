@@ -22,6 +22,8 @@ window.fake = (() => {
       off: (name, listener) =>
         listeners.set(name, (listeners.get(name) ?? []).filter((other) => other !== listener)),
       send: (content, _callbacks, buffers = []) => {
+        // What has been said over the control channel is said again by comm until the kernel tells that it hears us there.
+        if (content.k !== "do") return;
         fake.requests.push({ ...content, buffers: buffers.map((buffer) => buffer.byteLength) });
         const answer = content.do in fake.answers ? fake.answers[content.do] : { ok: true };
         if (answer) queueMicrotask(() => fake.hear({ k: "done", id: content.id, ...answer }));

@@ -88,6 +88,7 @@ const createComposer = (panel) => {
     const text = field.value.trim();
     const taken = attachments.take();
     recalled = 0;
+    say("info", "");
     setValue("");
     const { buffers, ...fields } = await packed(taken);
     const answer = desk.request("ask", { text, ...fields }, buffers);

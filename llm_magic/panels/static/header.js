@@ -145,7 +145,7 @@ const createHeader = (panel) => {
     "header",
     { className: "lmp-head" },
     make("div", { className: "lmp-row" }, conversation, model.input, undo, redo, more),
-    make("div", { className: "lmp-row lmp-figures" }, meter.node, totals),
+    make("div", { className: "lmp-figures" }, meter.node, totals),
     system,
     forms,
     conversations,

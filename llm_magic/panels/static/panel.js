@@ -28,6 +28,7 @@ const createPanel = (model, store, desk) => {
     running,
     /** Do something; what goes wrong is said. */
     do: async (name, fields = {}) => {
+      say("info", "");
       const answer = await desk.request(name, fields);
       if (answer.line) say(answer.ok ? "info" : "error", answer.line);
       else if (!answer.ok) say("error", "That did not work.");
@@ -52,6 +53,16 @@ const createPanel = (model, store, desk) => {
 
 /** The name of the application around, "" where it does not tell. */
 const applicationName = () => JSON.parse(document.getElementById("jupyter-config-data")?.textContent || "{}").appName ?? "";
+
+/**
+ * A sidebar takes its width when a widget comes into it, which is before the widget is drawn: what it is to be is said
+ * for the time until then, and by the stylesheet after.
+ */
+const widenDock = () => {
+  const style = make("style", {}, ".jupyterlab-sidecar { min-width: 360px !important }");
+  document.head.append(style);
+  return () => style.remove();
+};
 
 /** Build a view of the panel. */
 const createView = (model, store, desk) => {
@@ -117,20 +128,26 @@ const createView = (model, store, desk) => {
 export default () => {
   let store;
   let desk;
+  let endWide = () => {};
   return {
     // The store listens from here on: what came before a view was drawn is in it.
     initialize({ model }) {
       store = createStore(model);
       desk = createDesk(model, store);
       // The kernel does not know in which application it is shown, and so not where the panel belongs.
+      endWide = widenDock();
       store.say("page", { app: applicationName() });
-      return () => store.close();
+      return () => {
+        endWide();
+        store.close();
+      };
     },
     render({ model, el }) {
       const view = createView(model, store, desk);
       el.classList.add("llm-magic-panel-host");
       el.append(view.node);
       view.shown();
+      endWide();
       store.say("view");
       return view.close;
     },

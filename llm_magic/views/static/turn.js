@@ -68,7 +68,7 @@ const COPY_CODE = { label: "Copy code", icon: ICONS.copy, run: copyText };
  * @param {(node: Element, isWhole: boolean) => void} onDrawn told of each element of a piece that was drawn
  */
 function createPieces(root, onDrawn) {
-  /** @type {{html: string, context: string, nodes: ChildNode[]}[]} */
+  /** @type {{html: string, context: string, nodes: ChildNode[], isWhole: boolean}[]} */
   const drawn = [];
   const WRAPS = { tbody: ["<table><tbody>", "tbody"], ul: ["<ul>", "ul"], ol: ["<ol>", "ol"], code: ["<pre><code>", "code"] };
   const CLOSERS = /(?:<\/[a-z0-9]+>\n?)*$/;
@@ -126,14 +126,21 @@ function createPieces(root, onDrawn) {
     return true;
   }
 
+  /** Say that a piece was drawn, or has become whole since. */
+  function tell(piece, isWhole) {
+    if (piece.isWhole) return;
+    piece.isWhole = isWhole;
+    for (const node of piece.nodes) if (node.nodeType === Node.ELEMENT_NODE) onDrawn(node, isWhole);
+  }
+
   return (pieces, from) => {
     let index = Math.min(from, drawn.length);
     if (index === drawn.length - 1 && index < pieces.length && extend(drawn[index], pieces[index])) index += 1;
     for (const { nodes } of drawn.splice(index)) for (const node of nodes) node.remove();
+    if (index > 0 && index < pieces.length) tell(drawn[index - 1], true);
     for (; index < pieces.length; index += 1) {
-      const nodes = insert(pieces[index], index);
-      drawn.push({ ...pieces[index], nodes });
-      for (const node of nodes) if (node.nodeType === Node.ELEMENT_NODE) onDrawn(node, index < pieces.length - 1);
+      drawn.push({ ...pieces[index], nodes: insert(pieces[index], index), isWhole: false });
+      tell(drawn[index], index < pieces.length - 1);
     }
   };
 }
@@ -246,6 +253,8 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
       began = performance.now() - turn.fig.age * 1000;
     }
     const open = OPEN.has(turn.s);
+    // The last piece was drawn while it could still change.
+    if (!open && root.getAttribute("aria-busy") === "true") [answer, thoughts].forEach(typeset);
     root.dataset.state = turn.s ?? "waiting";
     root.setAttribute("aria-busy", String(open));
     bar.hidden = !open;
