@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,3 +68,22 @@ def test_background_turns_stream_on_and_stop_by_their_own_button(lab: Lab, serve
         (saved,) = notebook.saved(index)
         assert set(saved["data"]) == {"text/html", "text/plain"}
         assert "interrupted" in saved["data"]["text/plain"]
+
+
+@pytest.mark.parametrize("end", ["restart", "shutdown"])
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_page_says_that_the_kernel_has_ended(lab: Lab, server: FakeServer, app: App, end: str) -> None:
+    """What it would have said comes too late: the text stays, and nothing seems to go on."""
+    environ = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-canary-0123456789", "LLM_MAGIC_STORE": "off"}
+    notebook = lab.open(CELLS[:2], environ=environ, app=app)
+    notebook.run_cell(0)
+    notebook.run_cell(1)
+    grows(notebook, 1)
+    area = notebook.output(1)
+    before = area.locator(".llm-magic-answer").inner_text()
+
+    notebook.restart() if end == "restart" else notebook.page.evaluate("() => rig.shutdown(60)")
+
+    expect(area).to_contain_text(re.compile("interrupted: (the kernel has ended|what had arrived is kept)"))
+    expect(area.get_by_role("button", name="Stop answering")).to_be_hidden()
+    expect(area).to_contain_text(before[:100])

@@ -16,6 +16,9 @@ const SILENCE_MS = [2000, 4000, 8000, 15000, 30000];
 const NEED_EVERY_MS = 400;
 const ACKNOWLEDGED_MS = 200;
 const STOPS = 10;
+/** A kernel in these states says nothing more of what it was answering. */
+const ENDED = new Set(["restarting", "autorestarting", "terminating", "dead"]);
+const LOST = "interrupted: the kernel has ended; %chat resume brings back what was kept";
 
 /**
  * @param {any} model the widget's model in the page
@@ -26,6 +29,7 @@ function createStore(model) {
   const views = new Set();
   const hearers = new Set();
   let isMissing = false;
+  let isLost = false;
   let askedAt = -Infinity;
   let silent = 0;
   let sent = 0;
@@ -135,6 +139,7 @@ function createStore(model) {
   // has said that it hears us there.
 
   function say(k, more = {}) {
+    if (isLost) return;
     const content = { k, t: state.t, q: state.q, ...more };
     if (!sayByControl(content) || !state.head.control) model.send(content);
   }
@@ -193,6 +198,18 @@ function createStore(model) {
     silent = 0;
     listenOn();
   };
+  // Pages hear nothing more of a kernel that is restarted, not even how it left its answers: they must not seem to go on.
+  const onStatus = (_kernel, status) => {
+    if (!ENDED.has(status) || isLost) return;
+    isLost = true;
+    isMissing = false;
+    for (const [id, { s, notes }] of Object.entries(state.turns)) {
+      if (OPEN.has(s)) applyTurn(id, { s: "interrupted", fig: null, wait: null, notes: [...(notes ?? []), LOST] });
+    }
+    listenOn();
+  };
+  const statusChanged = model.widget_manager?.kernel?.statusChanged;
+  statusChanged?.connect(onStatus);
   model.on("msg:custom", hear);
   model.on("change:snap", onState);
   adopt(model.get("snap"));
@@ -237,6 +254,7 @@ function createStore(model) {
     close() {
       clearTimeout(timer);
       cancelAnimationFrame(frame);
+      statusChanged?.disconnect(onStatus);
       model.off("msg:custom", hear);
       model.off("change:snap", onState);
     },
