@@ -109,6 +109,8 @@ def ends_in_word(block: Block, source: str) -> bool:
     token = block[-1 - closers]
     if token.type != "inline" or not token.children or token.children[-1].type != "text":
         return False
+    if not _LETTER.search(token.children[-1].content):
+        return False  # the first letter of a block says which way it runs
     # A row may hold more than its cells show; a definition after a paragraph is no token at all.
     is_cell = block[-closers].type in ("td_close", "th_close")
     is_last = _lines(token)[1] == source.count("\n") + 1 and source.endswith(token.content.rpartition("\n")[2])
@@ -123,11 +125,13 @@ class Frozen:
         html: HTML of those that were frozen last; with what was frozen before, the block from its beginning.
         source: The lines of all.
         is_loose: The list has blank lines between its items, so that their text stands in paragraphs; None: a table.
+        direction: Which way the block runs.
     """
 
     html: str
     source: str
     is_loose: bool | None
+    direction: str
 
     def is_contradicted_by(self, block: Block) -> bool:
         """Whether the rest of the list shows that the frozen items look different."""
@@ -177,7 +181,8 @@ def freeze(
     source = "".join(f"{line}\n" for line in lines[first:at])
     if before is not None:
         html, source = html.partition(_mark(block))[2], before.source + source
-    return Frozen(html=html, source=source, is_loose=is_loose), kept, at
+    direction = str(block[0].attrs.get("dir", "ltr"))
+    return Frozen(html=html, source=source, is_loose=is_loose, direction=direction), kept, at
 
 
 def _lines(token: Token) -> list[int]:

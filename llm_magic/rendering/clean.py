@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     import nh3
 
 TAGS = frozenset(
-    "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split()
+    """
+    a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong sup table tbody td th thead tr ul
+    """.split()
 )
 # The star is said because the cleaner would let title and lang through on every element.
 ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}}
+DIRECTED = frozenset("blockquote div h1 h2 h3 h4 h5 h6 ol p table td th ul".split())
 CLASSES = {
     "div": {"highlight"},
     "span": {"c", "k", "llm-magic-image", "m", "mathjax_process", "nc", "nf", "s", "tex2jax_process"},
@@ -80,6 +83,7 @@ def _cleaner() -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=set(TAGS),
         attributes=ATTRIBUTES,
+        tag_attribute_values={tag: {"dir": {"ltr", "rtl"}} for tag in DIRECTED},
         allowed_classes=CLASSES,
         url_schemes=set(LINK_SCHEMES),
         url_relative="deny",

@@ -1,8 +1,8 @@
 """Rendering an answer while it arrives, in time linear in its length.
 
 Text is fed as it comes, in chunks cut anywhere; what is shown of it is a list of pieces, of which only the last few
-change. It is what the whole text so far would render to, but for two cases that only the end settles: a link whose
-definition comes later, and open blocks that grew long (see ``tail``). So one full render ends an answer.
+change. It is what the whole text so far would render to, but for what only the end settles: a link whose definition
+comes later, footnotes, and open blocks that grew long (see ``tail``). So one full render ends an answer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import blocks
 from .clean import unix_lines
-from .markdown import markdown_html, parse, render
+from .markdown import markdown_html, parse_whole, render
 from .pieces import cut
 from .tail import OpenTail
 
@@ -84,5 +84,5 @@ def markdown_pieces(text: str, *, highlight: bool = True) -> list[Piece]:
     A block is one piece, but for long tables, lists and plain code: they have the pieces they had while they grew.
     """
     environment: dict[str, Any] = {}
-    found = blocks.split(parse(unix_lines(text), environment))
+    found = blocks.split(parse_whole(text, environment))
     return [piece for block in found for piece in cut(render(block, environment, highlight=highlight))]

@@ -1,8 +1,8 @@
 """Markdown to safe HTML: an answer of a model in, blocks of HTML out.
 
-CommonMark with tables, strikethrough, tasks and formulas. What could act is not there: HTML is text, an image is a chip
-that names its host, a link goes to http, https or mailto or nowhere, and no element has an id, a style or a title. The
-parser's tokens are rendered by the rules here, then cleaned (see ``clean``).
+CommonMark with tables, strikethrough, tasks, footnotes and formulas. What could act is not there: HTML is text, an
+image is a chip that names its host, a link goes to http, https or mailto or nowhere, and no element has an id, a style
+or a title. The parser's tokens are rendered by the rules here, then cleaned (see ``clean``).
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .clean import LINK_SCHEMES, clean, escape, unix_lines
+from .direction import mark_directions
+from .footnotes import add_footnotes, settled
 from .formulas import add_formulas
 from .highlight import highlighted_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping, Sequence
+    from collections.abc import Callable, Iterator, MutableMapping, Sequence
 
     from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
     from markdown_it.utils import OptionsDict
 
+    BlockRule = Callable[[StateBlock, int, int, bool], bool]
     Environment = MutableMapping[str, Any]
 
 MAX_NESTING = 20
@@ -41,7 +45,12 @@ def markdown_html(text: str, *, highlight: bool = True) -> str:
         highlight: Mark keywords, strings and the like in code.
     """
     environment: Environment = {}
-    return render(parse(unix_lines(text), environment), environment, highlight=highlight)
+    return render(parse_whole(text, environment), environment, highlight=highlight)
+
+
+def parse_whole(text: str, environment: Environment) -> list[Token]:
+    """The tokens of a text of which no more will come: its footnotes stand at its end."""
+    return settled(parse(unix_lines(text), environment))
 
 
 def parse(text: str, environment: Environment) -> list[Token]:
@@ -70,8 +79,11 @@ def parser() -> MarkdownIt:
     }
     made = MarkdownIt("commonmark", options).enable(["table", "strikethrough"]).disable(["html_block", "html_inline"])
     add_formulas(made)
+    add_footnotes(made)
+    _limit_nesting(made)
     made.core.ruler.after("inline", "tasks", _mark_tasks)
     made.core.ruler.after("inline", "shallow", _cut_nesting)
+    made.core.ruler.after("inline", "directions", mark_directions)
     # A refused link is still parsed as one: as text it would show its brackets, and other links would form.
     made.validateLink = lambda _url: True  # type: ignore[assignment,method-assign]  # how its manual replaces it
     # Plain functions go into the renderer's table; add_render_rule would bind them as methods.
@@ -86,6 +98,22 @@ def parser() -> MarkdownIt:
     }
     renderer.rules |= rules
     return made
+
+
+def _limit_nesting(made: MarkdownIt) -> None:
+    """Lists and quotes nested too deeply are text: the parser would leave out all of the answer that follows them."""
+    from markdown_it.rules_block import blockquote, list_block
+
+    def limited(rule: BlockRule) -> BlockRule:
+        def run(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001  # a rule's signature
+            # A list takes two levels; what is in the innermost needs one.
+            return state.level + 3 <= MAX_NESTING and rule(state, start, end, silent)
+
+        return run
+
+    interrupted = ["paragraph", "reference", "blockquote"]
+    made.block.ruler.at("list", limited(list_block), {"alt": interrupted})
+    made.block.ruler.at("blockquote", limited(blockquote), {"alt": [*interrupted, "list"]})
 
 
 def _mark_tasks(state: StateCore) -> None:
@@ -118,7 +146,8 @@ def _shallow(tokens: list[Token]) -> Iterator[Token]:
 
 def _code(tokens: Sequence[Token], index: int, _options: OptionsDict, environment: Environment) -> str:
     token = tokens[index]
-    return highlighted_block(token.content, token.info if environment["highlight"] else None)
+    block = highlighted_block(token.content, token.info if environment["highlight"] else None)
+    return block.replace("<div", f"<div{_direction(token)}", 1)
 
 
 def _image(tokens: Sequence[Token], index: int, _options: OptionsDict, _environment: Environment) -> str:
@@ -145,4 +174,9 @@ def _cell(tokens: Sequence[Token], index: int, _options: OptionsDict, _environme
     # The parser aligns by a style attribute; nothing here has one.
     token = tokens[index]
     align = str(token.attrs.get("style", "")).removeprefix("text-align:")
-    return f'<{token.tag} align="{align}">' if align in ("left", "center", "right") else f"<{token.tag}>"
+    aligned = f' align="{align}"' if align in ("left", "center", "right") else ""
+    return f"<{token.tag}{aligned}{_direction(token)}>"
+
+
+def _direction(token: Token) -> str:
+    return f' dir="{token.attrs["dir"]}"' if "dir" in token.attrs else ""

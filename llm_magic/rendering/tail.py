@@ -108,7 +108,8 @@ class OpenTail:
         return found is not None and (found.end() < len(self._source) or len(self._source) >= self._wake_at)
 
     def _parse(self, source: str) -> tuple[list[Block], dict[str, Any]]:
-        environment: dict[str, Any] = {"references": dict(self._references)}
+        direction = self._frozen.direction if self._frozen else None
+        environment: dict[str, Any] = {"references": dict(self._references), "direction": direction}
         found = blocks.split(parse(source, environment))
         if self._frozen is not None and self._frozen.is_contradicted_by(found[0]):
             # The list was tight while its items were frozen, and is not: they are drawn once more.

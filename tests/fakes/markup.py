@@ -15,8 +15,8 @@ ANSWERS = {path.stem: path.read_text() for path in sorted((FIXTURES / "answers")
 # Written down here once more, on purpose: a test that read the renderer's own lists would pass when they grow.
 ELEMENTS = frozenset(
     """
-    a blockquote br code details div em h1 h2 h3 h4 h5 h6 hr li ol p pre s small span strong summary table tbody td th
-    thead tr ul
+    a blockquote br code details div em h1 h2 h3 h4 h5 h6 hr li ol p pre s small span strong summary sup table tbody td
+    th thead tr ul
     """.split()
 )
 VOID = frozenset({"br", "hr"})
@@ -180,6 +180,8 @@ def _is_allowed(tag: str, name: str, value: str) -> bool:
             return value.isdecimal()
         case "td" | "th", "align":
             return value in ("left", "center", "right")
+        case _, "dir":
+            return value in ("ltr", "rtl") and tag not in ("a", "code", "em", "li", "span", "strong")
         case _:
             return False
 

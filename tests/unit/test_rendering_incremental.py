@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import IncrementalRenderer, Piece, markdown_html, markdown_pieces, pieces, tail
-from llm_magic.rendering.markdown import parser
+from llm_magic.rendering.clean import unix_lines
+from llm_magic.rendering.markdown import parse, parser, render
 from tests.fakes.markup import ANSWERS, FIXTURES, HOSTILE, judge, texts
 
 if TYPE_CHECKING:
@@ -34,6 +35,28 @@ LISTS = (
     "-",
     "| x | `y` |\n",
     "1. ",
+)
+FOOTNOTES = (
+    "[^1]",
+    "[^b]",
+    "\n[^1]: ",
+    "[^b]: x\n",
+    "[^1]:\n",
+    "[^1]: - y\n",
+    "[^b]: ```\n",
+    "    more\n",
+    "> [^1]: q\n",
+)
+HEBREW = (
+    "שלום ",
+    "- שלום\n",
+    "- `x` שלום\n",
+    "1. 12\n",
+    "| שם | b |\n|---|---:|\n",
+    "| א | x |\n",
+    "> ",
+    "\n\n",
+    "  ```\n  x\n",
 )
 DEFINITIONS = ("[known]: http://example.com/late\n", "\n[known]: /x\n", '[known]: /x "t', "\n'title'\n")
 BEGINNINGS = {"tbody": "<table", "ul": "<ul", "ol": "<ol", "code": '<div class="highlight"><pre><code>'}
@@ -101,8 +124,14 @@ def assert_every_frame_is_right(text: str, sizes: list[int]) -> None:
     for so_far, html, renderer in frames(text, sizes, highlight=False):
         # A line's end may be cut in two: its first half waits for the second.
         if not so_far.endswith("\r"):
-            assert html == markdown_html(so_far, highlight=False), so_far
+            assert html == unsettled(so_far), so_far
         assert renderer.html() == html
+
+
+def unsettled(text: str) -> str:
+    """The text as it is shown while more of it may come: footnotes stand where they are written."""
+    environment: dict[str, Any] = {}
+    return render(parse(unix_lines(text), environment), environment, highlight=False)
 
 
 @contextlib.contextmanager
@@ -152,6 +181,23 @@ def test_definitions_are_remembered(text: str, sizes: list[int]) -> None:
 def test_a_definition_may_be_followed_by_its_title(text: str) -> None:
     """Until a line shows that it is none, text behind a definition is kept with it."""
     assert_every_frame_is_right(text, [1])
+
+
+@settings(deadline=None)
+@given(texts(*FOOTNOTES), SIZES)
+def test_footnotes_are_shown_where_they_are_written(text: str, sizes: list[int]) -> None:
+    """Until a text is whole, its footnotes stand in it as the model wrote them; then they are numbered at its end."""
+    with small_limits():
+        assert_every_frame_is_right(KNOWN + text, sizes)
+    assert judge(markdown_html(text)).faults == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.lists(st.sampled_from(HEBREW + LISTS), max_size=30).map("".join), sizes=SIZES)
+def test_what_runs_from_right_to_left_does_so_at_once(text: str, sizes: list[int]) -> None:
+    """Lists and tables that are frozen go on in the direction they began with, and so does what is in them."""
+    with small_limits():
+        assert_every_frame_is_right(text, sizes)
 
 
 @settings(max_examples=150, deadline=None)

@@ -38,6 +38,9 @@ ENDLESS = [
     "#",
     "~~a",
     "[a]: b\n",
+    "[^a]",
+    "[^a]: ",
+    "[^a]: b\n",
     "[a](",
     "a\n===\n",
     "![![",
@@ -279,3 +282,44 @@ def test_importing_the_package_imports_no_parser() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- " * 40 + "deep",
+        "> " * 40 + "deep",
+        "1. " * 40 + "deep",
+        "> - " * 20 + "deep",
+        "".join("  " * depth + f"- level {depth}\n" for depth in range(40)),
+        "[^1]: " * 40 + "deep",
+    ],
+)
+def test_what_follows_deep_nesting_is_there(text: str) -> None:
+    """Beyond a depth lists and quotes are text; neither they nor the rest of the answer get lost."""
+    html = markdown_html(f"{text}\n\nThe *end*\n")
+
+    assert html.endswith("<p>The <em>end</em></p>\n")
+    assert all(word in html for word in text.replace("-", "").replace(">", "").split() if word.isalpha())
+    assert html.count("<ul>") + html.count("<ol>") <= 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "漢字かな交じり文。**太字**です。",
+        "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇪🇺",
+        "한국어 조합: 각",
+        "e\u0301 and ﷽ and ไทย",
+        "x" * 50_000,
+        "https://example.com/" + "a" * 5_000,
+    ],
+)
+def test_every_script_and_length_is_kept(text: str) -> None:
+    """Joined emoji, composed letters and very long words come out character for character."""
+    assert judge(markdown_html(text)).text == text.replace("**", "") + "\n"
+
+
+def test_emphasis_in_chinese_ends_where_it_should() -> None:
+    """Punctuation without blanks around it does not keep stars on the page where CommonMark says so."""
+    assert markdown_html("中文**粗体**中文") == "<p>中文<strong>粗体</strong>中文</p>\n"

@@ -18,11 +18,13 @@ BLOCKS = {
     "nested list": ("3. x\n" + "   - y\n" * 200) * 5,
     "loose list": "- item with *some* words\n\n  ```\n  </li>\n  ```\n" * 100,
 }
+NOTES = "".join(f"x[^{number}] " for number in range(300))
+NOTES += "".join(f"\n[^{number}]: some *words*" for number in range(300))
 WRAPS = {"tbody": ("<table><tbody>", "</tbody></table>"), "ul": ("<ul>", "</ul>"), "ol": ("<ol>", "</ol>")}
 WRAPS |= {"code": ("<pre><code>", "</code></pre>"), "": ("", "")}
 
 
-@pytest.mark.parametrize("text", [*ANSWERS.values(), *HOSTILE, *BLOCKS.values()])
+@pytest.mark.parametrize("text", [*ANSWERS.values(), *HOSTILE, *BLOCKS.values(), NOTES])
 def test_pieces_of_a_whole_text_are_its_html(text: str) -> None:
     """Piece by piece, a text is what it is as a whole."""
     assert "".join(piece.html for piece in markdown_pieces(text)) == markdown_html(text)

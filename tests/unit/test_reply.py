@@ -11,6 +11,7 @@ from llm_magic.counts import Usage
 from llm_magic.errors import ContentError
 from llm_magic.reply import Reply, answer_bundle, fenced, footer, parse_json, remarks
 from llm_magic.turns import Turn
+from tests.fakes.markup import ANSWERS
 
 HOSTILE = "<script>alert(1)</script> \x1b]0;title\x07 ![x](https://evil.example/p.png)"
 
@@ -100,3 +101,11 @@ def test_footer_marks_estimates_and_the_local_model() -> None:
 
     assert footer(turn(usage=usage)) == "m · ~3 → ~2 tokens"
     assert footer(turn(backend="local")) == "m (local model on this machine)"
+
+
+@pytest.mark.parametrize("text", [*ANSWERS.values(), "\n\n".join(ANSWERS.values()) * 5])
+def test_what_is_kept_of_an_answer_is_small(text: str) -> None:
+    """A notebook keeps at most four times the answer and 2 kB, HTML and plain text together."""
+    kept = sum(len(part.encode()) for part in answer_bundle(turn(text=text)).values())
+
+    assert kept <= 4 * len(text.encode()) + 2_000
