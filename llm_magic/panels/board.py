@@ -245,8 +245,6 @@ class Board:
     def _hear_end(self, began: AskBegan, event: Event | Outcome) -> None:
         if not isinstance(event, Outcome):
             return
-        with self._feed.lock:
-            self._asks.pop(began.turn.id, None)
         if event.error is not None and began.conversation is self._session.current:
             self.say(str(event.error), kind="error")
         self.touch()

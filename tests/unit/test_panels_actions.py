@@ -47,6 +47,19 @@ def test_ask_is_a_turn_of_the_conversation() -> None:
     assert [row.turn_id for row in desk.session.ledger.rows] == [turn.id]
 
 
+def test_a_fresh_question_stays_one() -> None:
+    """Asked without the conversation before it, a question is edited without it too."""
+    desk = make_desk()
+    desk.ask("one")
+
+    slot = desk.ask("two", fresh=True)
+    desk.begin("edit", slot=slot, text="three")
+    desk.wait()
+    desk.ask("four")
+
+    assert [len(request.messages) for request in desk.backend.requests] == [1, 1, 1, 5]
+
+
 def test_braces_are_never_evaluated() -> None:
     """What is typed in the panel is sent as it is typed."""
     desk = make_desk()
@@ -96,6 +109,7 @@ def test_variables_and_files_are_attached_in_order() -> None:
         ),
         ({"with": [{"file": 0, "name": "empty.txt"}]}, [b""], "empty.txt is empty."),
         ({"with": [{"file": 3, "name": "lost.txt"}]}, [b"x"], "lost.txt did not arrive.  Hint: attach it again."),
+        ({"with": [{"file": -1, "name": "lost.txt"}]}, [b"x"], "lost.txt did not arrive.  Hint: attach it again."),
         ({"with": [{"variable": "df"}] * 21}, [], "21 attachments are too many: at most 20."),
         ({"text": 7}, [], f"{UNREAD} 'text' is not a text.  Hint: reload the page."),
         ({"with": "df"}, [], f"{UNREAD} 'with' is not a list.  Hint: reload the page."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llm_magic.asks import Ask
 from llm_magic.content import ImagePart, Message, message
 from llm_magic.counts import Usage
+from llm_magic.engine import shared_engine
 from llm_magic.errors import BackendError
 from llm_magic.events import Completed, Event, ReasoningDelta, RefusalDelta, Retrying, TextDelta
 from llm_magic.panels import board as board_module
@@ -132,6 +133,7 @@ def test_an_ask_again_shows_the_new_try_in_its_place() -> None:
     """While a turn is asked again its former answer makes room, and counts on until the new one is whole."""
     desk = make_desk(says("old"), [NEVER_S])
     slot = desk.ask("q")
+    assert html(desk.state()["turns"][slot], "a") == "<p>old</p>\n"
 
     desk.begin("edit", slot=slot, text="q2")
 
@@ -143,6 +145,60 @@ def test_an_ask_again_shows_the_new_try_in_its_place() -> None:
     row = until(desk, lambda state: state["turns"][slot]["s"] != "waiting")["turns"][slot]
     assert (row["v"], row["vs"], row["s"], html(row, "a")) == (1, 2, "complete", "<p>old</p>\n")
     assert row["marks"] == ["last try interrupted"]
+
+
+def test_tries_of_one_turn_are_shown_in_order() -> None:
+    """Asked again twice, a turn shows the first try until it has ended, then the second."""
+    desk = make_desk([TextDelta(text="zero")], [TextDelta(text="one"), NEVER_S], [TextDelta(text="two"), NEVER_S])
+    slot = desk.ask("q")
+    desk.state()
+    for _ in range(2):
+        desk.begin("retry", slot=slot)
+
+    row = until(desk, lambda state: html(state["turns"][slot], "a") == "<p>one</p>\n")["turns"][slot]
+
+    assert (row["v"], row["vs"], row["s"]) == (2, 2, "running")
+    assert desk.session.stop(row["w"])
+    row = until(desk, lambda state: html(state["turns"][slot], "a") == "<p>two</p>\n")["turns"][slot]
+    assert (row["v"], row["vs"], row["s"]) == (3, 3, "running")
+    desk.session.cancel()
+    desk.wait()
+
+
+def test_failures_elsewhere_are_not_said() -> None:
+    """A line tells of the conversation that is shown."""
+    desk = make_desk([0.05, BackendError("The server is down.")])
+    desk.begin("ask", text="q")
+    desk.do("new", name="other")
+    desk.wait()
+    ended = threading.Event()
+    shared_engine().later(0.0, ended.set)
+    assert ended.wait(WAIT_S)
+
+    assert "say" not in desk.state()["head"]
+
+
+def test_archived_conversations_and_models_without_a_name_are_not_listed() -> None:
+    """What is chosen from is what one would choose."""
+    desk = make_desk()
+    long_talk(desk, 1)
+    desk.session.new("main")
+
+    head = desk.state()["head"]
+
+    assert head["names"] == [{"name": "main", "turns": 0}]
+    assert "" not in head["models"]
+    assert "gpt-5.4-mini" in head["models"]
+
+
+def test_rendered_turns_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A panel that is open for days does not hold the HTML of every turn it has shown."""
+    monkeypatch.setattr(board_module, "_KEPT_TURNS", 3)
+    desk = make_desk()
+    long_talk(desk, 10)
+
+    assert all(html(row, "a") for row in desk.rows())
+    assert len(desk.board._rendered) == 3
 
 
 def test_a_failed_ask_is_said_and_stays_visible() -> None:
