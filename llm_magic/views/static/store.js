@@ -17,8 +17,8 @@ const NEED_EVERY_MS = 400;
 const ACKNOWLEDGED_MS = 200;
 const STOPS = 10;
 /** A kernel in these states says nothing more of what it was answering. */
-const ENDED = new Set(["restarting", "autorestarting", "terminating", "dead"]);
-const LOST = "interrupted: the kernel has ended; %chat resume brings back what was kept";
+const FINAL_STATUS = new Set(["restarting", "autorestarting", "terminating", "dead"]);
+const LOST_LINE = "interrupted: the kernel has ended; %chat resume brings back what was kept";
 
 /**
  * @param {any} model the widget's model in the page
@@ -200,11 +200,11 @@ function createStore(model) {
   };
   // Pages hear nothing more of a kernel that is restarted, not even how it left its answers: they must not seem to go on.
   const onStatus = (_kernel, status) => {
-    if (!ENDED.has(status) || isLost) return;
+    if (!FINAL_STATUS.has(status) || isLost) return;
     isLost = true;
     isMissing = false;
     for (const [id, { s, notes }] of Object.entries(state.turns)) {
-      if (OPEN.has(s)) applyTurn(id, { s: "interrupted", fig: null, wait: null, notes: [...(notes ?? []), LOST] });
+      if (OPEN.has(s)) applyTurn(id, { s: "interrupted", fig: null, wait: null, notes: [...(notes ?? []), LOST_LINE] });
     }
     listenOn();
   };
