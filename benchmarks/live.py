@@ -9,6 +9,8 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +83,36 @@ def watched(notebook: Notebook, server: FakeServer, index: int, model: str) -> S
     )
 
 
+_FIRST = """
+() => {
+  window.firstAt = 0;
+  const look = () => {
+    if (!window.firstAt && [...document.querySelectorAll(".llm-magic-answer")].at(-1)?.textContent.trim()) {
+      window.firstAt = Date.now();
+    }
+  };
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+}
+"""
+
+
+def first_text_ms(notebook: Notebook, server: FakeServer, index: int) -> float:
+    """From the first token the server writes to its text in the page, in milliseconds."""
+    notebook.page.evaluate(_FIRST)
+    asked = len(server.billed)
+    written: list[float] = []
+
+    def note() -> None:
+        server.wait_until(lambda: len(server.billed) > asked and server.billed[-1].output_tokens > 0)
+        written.append(time.time())
+
+    waiting = threading.Thread(target=note)
+    waiting.start()
+    notebook.run_cell(index)
+    waiting.join()
+    return float(notebook.page.evaluate("() => window.firstAt")) - written[0] * 1000
+
+
 def main() -> int:
     """Print what three answers of 10,000 tokens, at 2,000 a second, cost."""
     path = find_chromium()
@@ -106,12 +138,14 @@ def main() -> int:
         notebook.run_cell(0)
         notebook.run_cell(1)
         seen = [watched(notebook, server, 2 + number, model) for number in range(RUNS)]
+        first = [first_text_ms(notebook, server, 2 + RUNS + number) for number in range(RUNS)]
         lab.close()
         browser.close()
     for one in seen:
         print(one)
     for name in ("frames_per_s", "longest_task_ms", "messages_per_s", "content_bytes"):
         print(f"{name}: median {statistics.median(getattr(one, name) for one in seen):.4g}")
+    print(f"first text after the first token: median {statistics.median(first):.0f} ms of {first}")
     return 0
 
 
