@@ -79,6 +79,7 @@ def test_page_sees_the_answer_grow_and_the_notebook_keeps_static_html(begun: Cha
     page.see(lambda page: "<strong>two</strong>" in page.html)
     assert page.turn["s"] == "running"
     page.see(lambda page: page.turn["s"] == "complete")
+    assert page.store.whole["head"] == {"control": True}
     outcome = begun.kernel.finish(request_id).checked()
 
     (shown,) = outcome.of_type("display_data")

@@ -10,21 +10,12 @@ from llm_magic.events import Completed, Event, Notice, ReasoningDelta, Retrying,
 from llm_magic.turns import Status, Turn, TurnBuilder
 from llm_magic.views.plain import PlainNotice, PlainView, TerminalStatus
 from llm_magic.views.static import Display, StaticStatus, StaticView
+from tests.fakes.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llm_magic.watch import View
-
-
-class Clock:
-    """Seconds that pass when told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

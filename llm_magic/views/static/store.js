@@ -236,13 +236,15 @@ function createStore(model) {
     stop(id) {
       const turn = state.turns[id];
       if (!turn || !OPEN.has(turn.s)) return;
+      // As it is named now: another answer may come to stand here.
+      const named = turn.w;
       let isHeard = false;
-      const end = this.listen((message) => (isHeard ||= message.k === "ack" && message.turn === turn.w));
+      const end = this.listen((message) => (isHeard ||= message.k === "ack" && message.turn === named));
       const ask = (left) => {
-        say("stop", { turn: turn.w });
+        say("stop", { turn: named });
         setTimeout(() => {
           const now = state.turns[id];
-          const isOver = isHeard || now?.w !== turn.w || !OPEN.has(now.s);
+          const isOver = isHeard || now?.w !== named || !OPEN.has(now.s);
           const canHear = state.head.control || !now?.blocks;
           if (!isOver && canHear && left) return ask(left - 1);
           end();

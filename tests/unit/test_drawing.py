@@ -1,0 +1,186 @@
+"""Drawing one turn: what of each event a page gets to see, and that the end is the turn as it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_magic.events import (
+    Completed,
+    Notice,
+    Opened,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    Sending,
+    TextDelta,
+    ToolCallDelta,
+    Waiting,
+)
+from llm_magic.rendering import markdown_html, preformatted_html
+from llm_magic.reply import footer
+from llm_magic.views.drawing import TurnDrawing
+from llm_magic.views.feed import Feed
+from tests.fakes.asked import ended, plan
+from tests.fakes.pages import Store
+
+if TYPE_CHECKING:
+    from llm_magic.events import Event
+    from llm_magic.reply import Form
+    from llm_magic.turns import Status
+
+DONE = Completed(finish_reason="stop", model="m")
+KEY = "turn"
+
+
+@dataclass(kw_only=True)
+class Drawn:
+    """A drawing, and a page that sees it."""
+
+    form: Form = "markdown"
+    has_footer: bool = True
+
+    def __post_init__(self) -> None:
+        self.plan = plan()
+        self.feed = Feed("view")
+        self.drawing = TurnDrawing(self.feed, KEY, self.plan, form=self.form, has_footer=self.has_footer)
+        self.store = Store(self.feed.snapshot())
+        self.events: list[Event] = []
+
+    def add(self, *events: Event) -> dict[str, Any]:
+        """Draw events; the turn as the page has it then."""
+        self.events += events
+        for event in events:
+            self.drawing.add(event)
+        self.drawing.put()
+        return self.seen()
+
+    def end(self, status: Status | None = None) -> dict[str, Any]:
+        """Draw the end of what was added."""
+        self.drawing.end(ended(self.plan, *self.events, status=status))
+        return self.seen()
+
+    def seen(self) -> dict[str, Any]:
+        """The turn as the page has it."""
+        if (patch := self.feed.patch()) is not None:
+            self.store.apply(patch)
+        turn: dict[str, Any] = self.store.whole["turns"][KEY]
+        return turn
+
+
+def html(turn: dict[str, Any], section: str = "a") -> str:
+    """A text of the turn."""
+    return "".join(one if isinstance(one, str) else one[1] for one in turn.get(section, ()))
+
+
+def test_states_follow_the_events() -> None:
+    """Waiting, with the reason while there is one; running from the first word; at the end as it is kept."""
+    drawn = Drawn()
+    assert drawn.seen()["s"] == "waiting"
+    assert drawn.add(Waiting(reason="another one"))["wait"] == "Waiting: another one"
+    assert "wait" not in drawn.add(Sending())
+    assert drawn.add(Opened())["s"] == "waiting"
+    assert drawn.add(TextDelta(text="a"))["s"] == "running"
+    assert drawn.end("interrupted")["s"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "event", [TextDelta(text="a"), ReasoningDelta(text="a"), RefusalDelta(text="a"), ToolCallDelta(index=0, name="f")]
+)
+def test_it_runs_with_whatever_comes_first(event: Event) -> None:
+    """Thoughts, refusals and calls are answers too."""
+    drawn = Drawn()
+    drawn.add(Waiting(reason="another one"))
+
+    turn = drawn.add(event)
+
+    assert turn["s"] == "running"
+    assert "wait" not in turn
+
+
+@given(text=st.text(alphabet="ab *`|\n#-1.é漢😀\r", max_size=60), sizes=st.lists(st.integers(1, 7), min_size=1))
+def test_the_end_is_the_whole_text_however_it_came(text: str, sizes: list[int]) -> None:
+    """Answer and reasoning, cut anywhere and drawn at any time, are in the end what they render to."""
+    drawn = Drawn()
+    at = 0
+    while at < len(text):
+        size = sizes[at % len(sizes)]
+        drawn.add(ReasoningDelta(text=text[at : at + size]), TextDelta(text=text[at : at + size]))
+        at += size
+    turn = drawn.end()
+
+    assert html(turn) == markdown_html(text)
+    assert html(turn, "r") == markdown_html(text, highlight=False)
+
+
+def test_code_is_highlighted_in_the_answer_alone() -> None:
+    """Thoughts are read, if at all, for what they say."""
+    code = "```python\nreturn 1\n```\n"
+    drawn = Drawn()
+    drawn.add(ReasoningDelta(text=code), TextDelta(text=code))
+
+    turn = drawn.end()
+
+    assert "</span>" in html(turn)
+    assert "</span>" not in html(turn, "r")
+
+
+def test_remarks_of_the_way_stand_until_those_of_the_end() -> None:
+    """Retries and notices are lines, none of which can be anything but text; the end has its own."""
+    drawn = Drawn()
+    turn = drawn.add(
+        Retrying(attempt=1, max_retries=2, wait_s=1.5, reason="rate limited"), Notice(text="look \x1b[31m<b>here")
+    )
+    assert turn["notes"] == ["rate limited, retry 1/2 in 1.5 s", "look <b>here"]
+
+    drawn.add(TextDelta(text="a"))
+    assert drawn.end("interrupted")["notes"][-1] == "interrupted: what had arrived is kept"
+
+
+def test_the_footer_takes_the_figures_place() -> None:
+    """While it runs there are figures, then the footer, if there is to be one."""
+    drawn = Drawn()
+    turn = drawn.add(TextDelta(text="a"))
+    assert "fig" in turn
+    assert "foot" not in turn
+
+    turn = drawn.end()
+    assert "fig" not in turn
+    assert turn["foot"] == footer(ended(drawn.plan, *drawn.events))
+    bare = Drawn(has_footer=False)
+    bare.add(TextDelta(text="a"))
+    assert "foot" not in bare.end()
+
+
+def test_text_is_shown_as_it_is() -> None:
+    """Asked for as text, nothing in it is markup."""
+    drawn = Drawn(form="text")
+
+    assert html(drawn.add(TextDelta(text="**a**"), TextDelta(text="\n<b>"))) == preformatted_html("**a**\n<b>")
+    assert html(drawn.end()) == preformatted_html("**a**\n<b>")
+
+
+@pytest.mark.parametrize("form", ["json", "code"])
+def test_forms_that_need_the_whole_answer_wait_for_it(form: Form) -> None:
+    """Half of a JSON value is none; that something comes is seen by the figures."""
+    drawn = Drawn(form=form)
+    turn = drawn.add(TextDelta(text='{"a"'), TextDelta(text=": 1}"))
+    assert html(turn) == ""
+    assert turn["s"] == "running"
+
+    assert "1" in html(drawn.end())
+
+
+def test_what_waits_to_be_drawn_is_counted() -> None:
+    """By which it is decided when to draw."""
+    drawn = Drawn()
+    drawn.drawing.add(TextDelta(text="abc"))
+    drawn.drawing.add(ReasoningDelta(text="de"))
+    assert drawn.drawing.pending == 5
+
+    drawn.drawing.put()
+    assert drawn.drawing.pending == 0
