@@ -30,7 +30,6 @@ def head_fields(session: Session) -> dict[str, Any]:
     conversation = session.current
     look_up = session.look_up(conversation)
     undo, redo = conversation.second_thoughts
-    total = session.ledger.total()
     return {
         "name": conversation.name,
         "names": [
@@ -41,7 +40,7 @@ def head_fields(session: Session) -> dict[str, Any]:
         "model": model_name(look_up),
         "models": _models(session, look_up("base_url").value),
         "system": look_up("system").value or "",
-        "totals": f"{count(len(conversation.slots), 'turn')} · this session: {total}",
+        "totals": f"{count(len(conversation.slots), 'turn')} · {_totals(session)}",
         "undo": undo,
         "redo": redo,
     }
@@ -82,6 +81,14 @@ def placed_fields(
     """The fields of a turn's place in the row, answered or not."""
     found = marks(session, conversation, slot, stale) if slot.versions else []
     return {"n": number, "hidden": slot.is_hidden, "marks": found}
+
+
+def _totals(session: Session) -> str:
+    """The session's totals as ``%chat`` has them, shorter."""
+    total = session.ledger.total()
+    about = "~" if total.n_estimates else ""
+    tokens = f"{about}{total.input_tokens:,} → {about}{total.output_tokens:,} tokens"
+    return f"session {tokens} · {total.cost_text}" if total.n_requests else "nothing asked yet"
 
 
 def _editable(turn: Turn) -> str | None:

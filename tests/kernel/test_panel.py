@@ -195,7 +195,7 @@ def test_cells_and_panel_are_one_conversation(user: User) -> None:
     assert user.kernel.value("len(__import__('llm_magic').usage('session'))") == 2
     sent = user.server.requests[-1].body["messages"]
     assert [message["content"] for message in sent] == ["*from* a cell", "*from* a cell", "from the panel {{ 1/0 }}"]
-    assert user.whole["head"]["totals"].startswith("2 turns · this session: 2 requests")
+    assert user.whole["head"]["totals"].startswith("2 turns · session ")
 
 
 def test_a_cell_that_blocks_does_not_hold_the_panel(user: User) -> None:

@@ -389,3 +389,16 @@ def test_a_gigantic_prompt_is_not_sent_to_be_edited() -> None:
     desk.begin("retry", slot=slot)
     desk.wait()
     assert len(desk.slot(1).versions[1].prompt_text) == 50_000
+
+
+def test_totals_are_those_of_the_session() -> None:
+    """Tokens and cost of all that was asked, estimates and unknown prices marked as in ``%chat``."""
+    usage = Usage(input_tokens=3400, output_tokens=900, total_tokens=4300)
+    desk = make_desk(says("one", usage=usage), says("two"))
+    assert desk.state()["head"]["totals"] == "0 turns · nothing asked yet"
+
+    desk.ask("q")
+    assert desk.state()["head"]["totals"] == "1 turn · session 3,400 → 900 tokens · price unknown"
+
+    desk.ask("q")
+    assert desk.state()["head"]["totals"].startswith("2 turns · session ~3,")
