@@ -208,8 +208,8 @@ def answer_bundle(turn: Turn, *, form: Form = "markdown", has_footer: bool = Tru
 
 
 def html_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> str:
-    """The answer as safe HTML, with reasoning folded, remarks and footer."""
-    pieces = []
+    """The answer as safe HTML, with the pictures it is about, reasoning folded, remarks and footer."""
+    pieces = [rendering.pictures_html(turn.prompt)]
     if turn.reasoning:
         pieces.append(rendering.reasoning_html(turn.reasoning))
     if turn.text:

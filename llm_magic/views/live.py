@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from .. import rendering
 from ..engine import shared_engine
 from ..events import ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 from ..reply import answer_bundle
@@ -74,8 +75,11 @@ class LiveView:
         self._display = Display()
         self._feed = Feed(f"{run.turn_id}-view")
         self._drawing = TurnDrawing(self._feed, run.turn_id, run.plan, form=form, has_footer=has_footer)
-        if is_blocking:
-            self._feed.turn(run.turn_id, blocks=True)
+        self._feed.turn(
+            run.turn_id,
+            blocks=is_blocking or None,
+            pics=rendering.pictures_html(run.plan.base.prompt) or None,
+        )
         # What the display shows where there are no widgets; it takes over where no page comes.
         self._static = StaticView(waiting=waiting, form=form, has_footer=has_footer, display=self._display)
         self._waiting = waiting

@@ -237,6 +237,46 @@ def letters(blocks: Sequence[str]) -> str:
     return _SIGNS.sub("", "".join(blocks))
 
 
+def test_pictures_that_were_sent_are_seen_small(lab: Lab, server: FakeServer) -> None:
+    """Over the answer, while it arrives and ever after, without a request for them."""
+    draw = "from PIL import Image\nphoto = Image.effect_noise((800, 600), 64)"
+    notebook = opened(lab, server, draw, "%%chat -m gated\nWhat is in {{ photo }}?")
+    notebook.run_cell(1)
+    width = "image => image.complete ? image.naturalWidth : 0"
+
+    notebook.run_cell_nowait(2)
+    live = notebook.output(2).locator(".llm-magic-view .llm-magic-thumbnail")
+    expect(live).to_be_visible()
+    assert live.evaluate(width) == 160
+    server.open_gate()
+    notebook.finish()
+
+    expect_static(notebook, 2)
+    kept = notebook.output(2).locator(".llm-magic-thumbnail")
+    expect(kept).to_be_visible()
+    assert kept.evaluate(width) == 160
+    assert notebook.foreign_requests() == []
+
+
+def test_rows_and_items_that_came_later_are_whole(lab: Lab, server: FakeServer) -> None:
+    """In long lists and tables too, formulas are typeset and code has its buttons, while the answer still arrives."""
+    item = "1. Some words, then code and a formula $x^2$ in them:\n\n   ```\n   code\n   ```\n\n"
+    row = "| cell | $y_1$ |\n"
+    text = item * 40 + "\n| a | b |\n|---|---|\n" + row * 60 + "\n"
+    notebook = opened(lab, server, f"%%chat -m shards@0.001 --raw\n{text}{'words ' * 4_000}")
+
+    notebook.run_cell_nowait(1)
+    expect(answer(notebook, 1).locator("tr")).to_have_count(61)
+    expect(answer(notebook, 1)).to_contain_text("words words")
+
+    expect(answer(notebook, 1).locator(".llm-magic-code-actions")).to_have_count(40)
+    expect(answer(notebook, 1).locator("li mjx-container")).to_have_count(40)
+    expect(answer(notebook, 1).locator("td mjx-container")).to_have_count(60)
+    stop(notebook, 1).click()
+    notebook.finish()
+    assert notebook.watch.errors == []
+
+
 def test_second_view_and_a_selection_survive_the_rest_of_the_answer(lab: Lab, server: FakeServer) -> None:
     """A view made in mid-answer is current; what is selected in a finished paragraph stays selected."""
     notebook = opened(lab, server, ENDLESS, "print(repr(_reply.text))")

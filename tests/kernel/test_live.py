@@ -107,6 +107,21 @@ def test_what_the_page_has_is_the_saved_answer(begun: Chat, path: Path) -> None:
     assert page.html in kept(outcome)["text/html"]
 
 
+def test_pictures_that_were_sent_are_over_the_answer(begun: Chat) -> None:
+    """The page shows them small while the answer arrives; so does the notebook, with the same few kB."""
+    begun.kernel.run("from PIL import Image; photo = Image.effect_noise((800, 600), 64)").checked()
+
+    request_id, page = opened(begun, "%%chat -m slow@0.01\nWhat is in {{ photo }}?")
+    page.see(lambda page: page.turn["s"] == "complete")
+    html = kept(begun.kernel.finish(request_id).checked())["text/html"]
+
+    pictures = page.turn["pics"]
+    assert pictures.startswith('<div class="llm-magic-pictures"><img ')
+    assert pictures in html
+    assert html.index(pictures) < html.index(page.html)
+    assert len(pictures) < 11_000
+
+
 def test_page_that_gets_no_patch_asks_for_the_whole_and_is_exact(begun: Chat) -> None:
     """What a server drops is made good by one answer to ``need``; who misses nothing is told so in a word."""
     request_id, page = opened(begun, ENDLESS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llm_magic.content import ToolCall
+from llm_magic.content import ImagePart, Message, TextPart, ToolCall
 from llm_magic.counts import Usage
 from llm_magic.errors import ContentError
 from llm_magic.reply import Reply, answer_bundle, fenced, footer, parse_json, remarks
@@ -29,6 +29,16 @@ def test_bundle_is_safe_html_and_plain_text_alone() -> None:
     assert "<script" not in bundle["text/html"]
     assert "<img" not in bundle["text/html"]
     assert "\x1b" not in bundle["text/plain"] + bundle["text/html"]
+
+
+def test_bundle_shows_the_pictures_that_were_sent() -> None:
+    """Pictures that a server fetched are named by their host, before the answer."""
+    prompt = (Message(role="user", parts=(TextPart(text="What is"), ImagePart(url="https://example.org/a.png"))),)
+
+    html = answer_bundle(turn(text="A cat.", prompt=prompt))["text/html"]
+
+    chip = '<div class="llm-magic-pictures"><span class="llm-magic-chip">image at example.org</span></div>'
+    assert html.index(chip) < html.index("A cat.")
 
 
 def test_reply_gives_its_turn() -> None:

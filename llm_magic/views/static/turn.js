@@ -184,6 +184,8 @@ function figuresText(fig, seconds) {
  */
 function createTurn(model, store, id, actions = [COPY_CODE]) {
   const root = element("div", "llm-magic-turn");
+  const sent = element("div", "llm-magic-sent");
+  sent.hidden = true;
   const reasoning = /** @type {HTMLDetailsElement} */ (element("details", "llm-magic-reasoning"));
   const thoughts = element("div", "jp-RenderedHTMLCommon llm-magic mathjax_ignore tex2jax_ignore");
   reasoning.append(element("summary", "", "Reasoning"), thoughts);
@@ -201,7 +203,7 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
   };
   bar.append(state, figures, stop);
   const foot = element("p", "llm-magic-footer");
-  root.append(reasoning, answer, notes, bar, foot);
+  root.append(sent, reasoning, answer, notes, bar, foot);
 
   let began = 0;
   let clock = 0;
@@ -235,7 +237,6 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
 
   const isOpen = () => OPEN.has(store.state.turns[id]?.s);
   const onDrawn = (node, isWhole) => {
-    if (node.parentElement !== answer) return;
     addButtons(node);
     if (isWhole || !isOpen()) typeset(node);
   };
@@ -267,6 +268,10 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
   function draw(lows = { a: 0, r: 0 }) {
     const turn = store.state.turns[id];
     if (!turn) return;
+    if (sent.hidden && turn.pics) {
+      sent.innerHTML = turn.pics;
+      sent.hidden = false;
+    }
     if (lows.r < Infinity) drawThoughts(turn.r, lows.r);
     if (lows.a < Infinity) drawAnswer(turn.a, lows.a);
     reasoning.hidden = !turn.r.length;
