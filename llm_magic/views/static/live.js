@@ -1,11 +1,32 @@
 // The live view of one turn: a widget that lives as long as its answer is being made. The notebook keeps static HTML.
 
+const VIEW_TYPE = "application/vnd.jupyter.widget-view+json";
+
+/**
+ * Put what is kept of the answer in the place of this widget's view, where the notebook can be got at: a page that was
+ * loaded again does not know which of its outputs the kernel's updates are for.
+ */
+function place(model, { id, data }) {
+  try {
+    for (const { outputs } of model.widget_manager?.context?.model?.cells ?? []) {
+      for (let index = 0; index < (outputs?.length ?? 0); index += 1) {
+        const output = outputs.get(index).toJSON();
+        if (output.data?.[VIEW_TYPE]?.model_id === id) outputs.set(index, { ...output, data });
+      }
+    }
+  } catch (error) {
+    // The view stays, and shows the same.
+    console.warn("llm_magic: the view is not replaced", error);
+  }
+}
+
 export default () => {
   let store;
   return {
     // The store listens from here on: what came before a view was drawn is in it.
     initialize({ model }) {
       store = createStore(model);
+      store.listen((message) => message.k === "kept" && place(model, message));
       return () => store.close();
     },
     render({ model, el }) {
