@@ -153,8 +153,11 @@ class Actions:
         return Done(line=revise(self._session, command, self._number(said)))
 
     def _new(self, said: Said, _buffers: Sequence[Any]) -> Done:
-        made = self._session.new(said.text("name", default="").strip() or None)
-        return Done(line=f"conversation {made.name!r} begun")
+        name = said.text("name", default="").strip()
+        is_afresh = any(one.name == name and one.slots for one in self._session.conversations)
+        made = self._session.new(name or None)
+        former = "; the former of that name is archived" if is_afresh else ""
+        return Done(line=f"conversation {made.name!r} begun{former}")
 
     def _use(self, said: Said, _buffers: Sequence[Any]) -> Done:
         used = self._session.use(said.text("name"))

@@ -20,6 +20,7 @@ from .board import Board
 from .busy import Busy
 from .docking import Dock, sidecar
 from .pump import Pump
+from .rows import sound_values
 from .said import Said
 from .widget import panel_type
 
@@ -54,6 +55,8 @@ class Panel:
             session, self._board, namespace=lambda: shell.user_ns, hidden=frozenset(shell.user_ns_hidden)
         )
         session.watch(self._board.note)
+        # Where the extension is not loaded, nothing else tells what a cell has changed.
+        shell.events.register("post_run_cell", self._look)
         self._busy = Busy(shell, engine, lambda is_busy: self._board.set(busy=is_busy or None))
         with self._feed.lock:
             self._board.fill(until=time.monotonic() + FIRST_S)
@@ -77,7 +80,7 @@ class Panel:
                 self._session.stop(turn_id)
                 self._widget.send({"k": "ack", "turn": turn_id})
             case {"k": "text", "slot": str() as slot_id}:
-                self._widget.send({"k": "text", "slot": slot_id, "text": self._board.source(slot_id)})
+                self._widget.send(sound_values({"k": "text", "slot": slot_id, "text": self._board.source(slot_id)}))
             case {"k": "page", "app": str() as application}:
                 self._dock.note_page(application)
             case {"k": "view"}:
@@ -93,7 +96,7 @@ class Panel:
             answer["line"] = done.line
         if done.data is not None:
             answer["data"] = done.data
-        self._widget.send(answer)
+        self._widget.send(sound_values(answer))
         for line in self._session.lines():
             self._board.say(line)
 
@@ -103,6 +106,9 @@ class Panel:
                 self._widget.send({"k": "same"})
             else:
                 self._widget.send_whole()
+
+    def _look(self, _result: object = None) -> None:
+        self._board.touch()
 
     def _send(self) -> bool:
         with self._feed.lock:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog, rendering
 from ..backends.registry import model_name
+from ..rendering.plain import sound
 from ..reply import footer, remarks
 from ..wording import count, marks
 from .editing import editable
@@ -30,7 +31,7 @@ def head_fields(session: Session) -> dict[str, Any]:
     conversation = session.current
     look_up = session.look_up(conversation)
     undo, redo = conversation.second_thoughts
-    return {
+    fields = {
         "name": conversation.name,
         "names": [
             {"name": one.name, "turns": len(one.slots)}
@@ -44,6 +45,8 @@ def head_fields(session: Session) -> dict[str, Any]:
         "undo": undo,
         "redo": redo,
     }
+    sent: dict[str, Any] = sound_values(fields)
+    return sent
 
 
 def settled_fields(
@@ -93,7 +96,20 @@ def _totals(session: Session) -> str:
 
 def _editable(turn: Turn) -> str | None:
     text = editable(turn.prompt)
-    return text if text is not None and len(text) <= _EDITED_CHARACTERS else None
+    return sound(text) if text is not None and len(text) <= _EDITED_CHARACTERS else None
+
+
+def sound_values(value: Any) -> Any:
+    """A JSON value whose texts can be sent: with half a surrogate pair in it a message is never sent at all."""
+    match value:
+        case str():
+            return sound(value)
+        case dict():
+            return {key: sound_values(item) for key, item in value.items()}
+        case list():
+            return [sound_values(item) for item in value]
+        case _:
+            return value
 
 
 def _notes(slot: Slot, turn: Turn) -> list[str]:

@@ -236,6 +236,16 @@ def test_stop_names_the_turn_it_means(user: User) -> None:
     user.until(lambda: user.state(third) == "interrupted")
 
 
+def test_without_the_extension_it_shows_what_cells_change(user: User) -> None:
+    """Python alone may open it; what a cell does to a conversation is seen when the cell has ended."""
+    user.run("%unload_ext llm_magic").checked()
+    user.open("import llm_magic; llm_magic.panel()")
+
+    user.run("llm_magic.conversation().name = 'half \\ud83d'").checked()
+
+    user.until(lambda: user.whole["head"]["name"] == "half \ufffd")
+
+
 def test_a_second_panel_is_the_same_one_again(user: User) -> None:
     """Shown again it is one more view of the one model."""
     first = user.open()

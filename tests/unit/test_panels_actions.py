@@ -244,6 +244,7 @@ def test_conversations_are_made_switched_and_forked() -> None:
     desk.do("use", name="main")
     assert desk.do("fork").line == "conversation 'main-fork-2' goes on from 'main'"
     assert prompts(desk) == ["one", "two"]
+    assert desk.do("new", name="main").line == "conversation 'main' begun; the former of that name is archived"
     assert desk.do("use", name="sid").line.endswith("did you mean side?")
     desk.do("new")
     assert desk.do("hide", slot=slot).line.startswith("That turn is not in this conversation any more.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import threading
 import time
@@ -402,3 +403,20 @@ def test_totals_are_those_of_the_session() -> None:
 
     desk.ask("q")
     assert desk.state()["head"]["totals"].startswith("2 turns · session ~3,")
+
+
+def test_whatever_texts_hold_can_be_sent() -> None:
+    """Half a surrogate pair, which no message can carry, is replaced wherever it comes from."""
+    half = "\ud83d"
+    desk = make_desk(says(f"broken {half}"), [BackendError(f"{half} down")])
+    desk.do("new", name=f"talk {half}")
+    desk.do("system", text=half)
+    desk.do("model", name=f"m{half}")
+    desk.ask(f"what is {half}?")
+    desk.ask(half)
+
+    state = until(desk, lambda state: "say" in state["head"])
+
+    assert json.dumps(state, ensure_ascii=False).encode()
+    assert state["head"]["name"] == "talk \ufffd"
+    assert desk.rows()[0]["e"] == "what is \ufffd?"
