@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from llm_magic.panels.widget import SCRIPTS, STYLES, panel_type
-from llm_magic.views.widgets import SHARED_SCRIPTS, live_type
+from llm_magic.views.widgets import SHARED_SCRIPTS, joined, live_type
 
 _DECLARED = re.compile(r"^(?:const|let|var|class|function|async function)\s+(\w+)", re.MULTILINE)
 
@@ -31,8 +31,8 @@ def test_the_module_has_no_imports_and_one_export() -> None:
 
 def test_it_draws_turns_as_the_live_view_does() -> None:
     """Store and turns are those of the live view."""
-    live, panel = live_type()._esm, panel_type()._esm
-    shared = live[: live.index("export default")]
+    shared = joined(*SHARED_SCRIPTS)
 
-    assert panel.startswith(shared)
+    assert panel_type()._esm.startswith(shared)
+    assert live_type()._esm.startswith(shared)
     assert all(path.is_file() for path in STYLES)
