@@ -374,6 +374,7 @@ def _uncancel() -> None:
 
 async def _waited(writing: Future[None]) -> None:
     """Until it is written, or the disk is too slow to wait for; the keeper tells of its errors itself."""
-    done, _ = await asyncio.wait((asyncio.wrap_future(writing),), timeout=PATIENCE_S)
-    for future in done:
-        future.exception()
+    waited = asyncio.wrap_future(writing)
+    # Looked at, also where it ends after we gave up: asyncio would print what nobody has seen.
+    waited.add_done_callback(lambda future: future.cancelled() or future.exception())
+    await asyncio.wait((waited,), timeout=PATIENCE_S)

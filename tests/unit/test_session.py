@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -30,13 +32,12 @@ from llm_magic.errors import (
     StreamInterruptedError,
 )
 from llm_magic.events import TextDelta
-from llm_magic.session import Session
+from llm_magic.session import Session, _waited
 from llm_magic.slots import Cell
 from llm_magic.testing import ScriptedBackend, says
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
-    from concurrent.futures import Future
 
     from llm_magic.backends.base import Request
     from llm_magic.events import Event
@@ -450,3 +451,26 @@ def test_cancel_misses_no_ask_that_is_just_beginning(session: Session) -> None:
 
     assert not asking.is_alive()
     assert chat.slots[0].versions[0].status == "interrupted"
+
+
+def test_writing_that_fails_after_nobody_waits_is_not_printed() -> None:
+    """A draft is given up when its answer ends; the keeper tells of its errors itself."""
+    told: list[dict[str, Any]] = []
+
+    async def give_up() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        writing: Future[None] = Future()
+        waiting = asyncio.create_task(_waited(writing))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        writing.set_exception(ZeroDivisionError())
+        # The one that says so to the loop is called a round later.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del waiting, writing
+        gc.collect()
+
+    asyncio.run(give_up())
+
+    assert told == []
