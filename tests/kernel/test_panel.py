@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
@@ -136,6 +137,13 @@ class User:
         (answer,) = answers()
         return answer
 
+    def begin_anew(self) -> None:
+        """Use an empty conversation, and forget what the page has heard."""
+        self.run("%chat new", "new").checked()
+        self.until(lambda: self.whole["order"] == [])
+        self.heard.clear()
+        self.patches.clear()
+
     def do(self, name: str, /, *, buffers: Sequence[bytes] = (), **fields: Any) -> dict[str, Any]:
         """Do what a button does, and wait for the answer."""
         return self.done(self.begin(name, buffers=buffers, **fields))
@@ -162,13 +170,35 @@ class User:
         return str(bundle["text/plain"])
 
 
-@pytest.fixture
-def user(tmp_path: Path) -> Iterator[User]:
+@contextlib.contextmanager
+def started(home: Path) -> Iterator[User]:
     """A user with a key and the extension loaded."""
     environ = {"OPENAI_API_KEY": "sk-panel", "LLM_MAGIC_MODEL": "echo", "LLM_MAGIC_STORE": "memory"}
-    with FakeServer() as server, Kernel(tmp_path, environ=environ | {"OPENAI_BASE_URL": server.url}) as kernel:
+    with FakeServer() as server, Kernel(home, environ=environ | {"OPENAI_BASE_URL": server.url}) as kernel:
         kernel.run("%load_ext llm_magic").checked()
         yield User(kernel, server)
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[User]:
+    """A user who has not opened the panel yet."""
+    with started(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def open_panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user whose panel is open, one a module."""
+    with started(tmp_path_factory.mktemp("kernel")) as made:
+        made.open()
+        yield made
+
+
+@pytest.fixture
+def panel(open_panel: User) -> User:
+    """A user whose panel is open and shows an empty conversation."""
+    open_panel.begin_anew()
+    return open_panel
 
 
 def _is_panel(state: dict[str, Any]) -> bool:
@@ -181,59 +211,56 @@ def html(row: dict[str, Any]) -> str:
     return "".join(piece if isinstance(piece, str) else piece[1] for piece in row.get("a", []))
 
 
-def test_cells_and_panel_are_one_conversation(user: User) -> None:
+def test_cells_and_panel_are_one_conversation(panel: User) -> None:
     """What a cell asks appears in the panel; what the panel asks is in the conversation, the ledger and the next."""
-    user.open()
-    assert user.rows() == []
+    before = panel.kernel.value("len(__import__('llm_magic').usage('session'))")
 
-    user.run("%%chat\n*from* a cell", "asking").checked()
-    user.until(lambda: [row["s"] for row in user.rows()] == ["complete"])
-    user.ask("from the panel {{ 1/0 }}")
+    panel.run("%%chat\n*from* a cell", "asking").checked()
+    panel.until(lambda: [row["s"] for row in panel.rows()] == ["complete"])
+    panel.ask("from the panel {{ 1/0 }}")
 
-    assert [html(row) for row in user.rows()] == ["<p><em>from</em> a cell</p>\n", "<p>from the panel {{ 1/0 }}</p>\n"]
-    assert "2  from the panel {{ 1/0 }}" in user.text()
-    assert user.kernel.value("len(__import__('llm_magic').usage('session'))") == 2
-    sent = user.server.requests[-1].body["messages"]
+    assert [html(row) for row in panel.rows()] == ["<p><em>from</em> a cell</p>\n", "<p>from the panel {{ 1/0 }}</p>\n"]
+    assert "2  from the panel {{ 1/0 }}" in panel.text()
+    assert panel.kernel.value("len(__import__('llm_magic').usage('session'))") == before + 2
+    sent = panel.server.requests[-1].body["messages"]
     assert [message["content"] for message in sent] == ["*from* a cell", "*from* a cell", "from the panel {{ 1/0 }}"]
-    assert user.whole["head"]["totals"].startswith("2 turns · session ")
+    assert panel.whole["head"]["totals"].startswith("2 turns · session ")
 
 
-def test_a_cell_that_blocks_does_not_hold_the_panel(user: User) -> None:
+def test_a_cell_that_blocks_does_not_hold_the_panel(panel: User) -> None:
     """While a cell waits for its answer the panel streams it, can stop it, and an ask waits to be taken."""
-    user.open()
-    asking = user.kernel.submit("%%chat -m stall@3\nhold", cell_id="asking")
-    user.until(lambda: [html(row) for row in user.rows()] not in ([], [""]))
+    asking = panel.kernel.submit("%%chat -m stall@3\nhold", cell_id="asking")
+    panel.until(lambda: [html(row) for row in panel.rows()] not in ([], [""]))
 
-    (slot,) = user.whole["order"]
-    assert user.state(slot) == "running"
-    waiting = user.begin("ask", text="after it")
-    user.say({"k": "text", "slot": slot}, is_control=True)
-    user.until(lambda: [heard for heard in user.heard if heard["k"] == "text"])
-    assert [heard for heard in user.heard if heard["k"] == "done"] == []
-    user.say({"k": "stop", "turn": user.whole["turns"][slot]["w"]}, is_control=True)
+    (slot,) = panel.whole["order"]
+    assert panel.state(slot) == "running"
+    waiting = panel.begin("ask", text="after it")
+    panel.say({"k": "text", "slot": slot}, is_control=True)
+    panel.until(lambda: [heard for heard in panel.heard if heard["k"] == "text"])
+    assert [heard for heard in panel.heard if heard["k"] == "done"] == []
+    panel.say({"k": "stop", "turn": panel.whole["turns"][slot]["w"]}, is_control=True)
 
-    assert user.kernel.finish(asking).errors[0][0] == "Interrupted"
-    assert user.done(waiting)["ok"]
-    user.until(lambda: [row["s"] for row in user.rows()] == ["interrupted", "complete"])
+    assert panel.kernel.finish(asking).errors[0][0] == "Interrupted"
+    assert panel.done(waiting)["ok"]
+    panel.until(lambda: [row["s"] for row in panel.rows()] == ["interrupted", "complete"])
 
 
-def test_stop_names_the_turn_it_means(user: User) -> None:
+def test_stop_names_the_turn_it_means(panel: User) -> None:
     """Pressed for a turn that has ended, or for one that never was, it hits nothing else."""
-    user.open()
-    first = user.ask("one")
-    second = user.do("ask", text="two")["data"]["slot"]
-    user.do("model", name="stall@3")
-    third = user.do("ask", text="three")["data"]["slot"]
-    user.until(lambda: html(user.row(third)))
+    first = panel.ask("one")
+    second = panel.do("ask", text="two")["data"]["slot"]
+    panel.do("model", name="stall@3")
+    third = panel.do("ask", text="three")["data"]["slot"]
+    panel.until(lambda: html(panel.row(third)))
 
-    for turn in (user.whole["turns"][first]["w"], user.whole["turns"][second]["w"], "nobody", 7, None):
-        user.say({"k": "stop", "turn": turn}, is_control=True)
-    user.say({"k": "text", "slot": first}, is_control=True)
-    user.until(lambda: [heard for heard in user.heard if heard["k"] == "text"])
+    for turn in (panel.whole["turns"][first]["w"], panel.whole["turns"][second]["w"], "nobody", 7, None):
+        panel.say({"k": "stop", "turn": turn}, is_control=True)
+    panel.say({"k": "text", "slot": first}, is_control=True)
+    panel.until(lambda: [heard for heard in panel.heard if heard["k"] == "text"])
 
-    assert user.state(third) == "running"
-    user.say({"k": "stop", "turn": user.whole["turns"][third]["w"]}, is_control=True)
-    user.until(lambda: user.state(third) == "interrupted")
+    assert panel.state(third) == "running"
+    panel.say({"k": "stop", "turn": panel.whole["turns"][third]["w"]}, is_control=True)
+    panel.until(lambda: panel.state(third) == "interrupted")
 
 
 def test_without_the_extension_it_shows_what_cells_change(user: User) -> None:
@@ -301,59 +328,56 @@ def test_where_it_does_not_dock_it_stands_in_the_output(user: User, application:
     assert len(user.docks()) == (application == LAB)
 
 
-def test_files_and_variables_are_attached(user: User) -> None:
+def test_files_and_variables_are_attached(panel: User) -> None:
     """Pictures come as bytes beside the message, variables by name; what is refused leaves nothing behind."""
     encoded = io.BytesIO()
     Image.new("RGB", (4, 3), "red").save(encoded, "PNG")
-    user.run("import pandas as pd\ndf = pd.DataFrame({'a': [1]})\nimport math").checked()
-    user.open()
+    panel.run("import pandas as pd\ndf = pd.DataFrame({'a': [1]})\nimport math").checked()
 
-    listed = user.do("names")["data"]
+    listed = panel.do("names")["data"]
     assert {"name": "df", "type": "DataFrame", "shape": "1 × 1"} in listed
     assert {row["name"] for row in listed}.isdisjoint({"math", "pd", "In", "Out", "get_ipython", "exit"})
     wanted = [{"file": 0, "name": "shot.png", "type": "image/png"}, {"variable": "df"}]
-    slot = user.ask("What?", **{"with": wanted}, buffers=[encoded.getvalue()])
-    refused = user.do("ask", text="And this?", **{"with": [{"file": 0, "name": "x.exe"}]}, buffers=[b"MZ\x00\x01"])
+    slot = panel.ask("What?", **{"with": wanted}, buffers=[encoded.getvalue()])
+    refused = panel.do("ask", text="And this?", **{"with": [{"file": 0, "name": "x.exe"}]}, buffers=[b"MZ\x00\x01"])
 
-    content = user.server.requests[-1].body["messages"][-1]["content"]
+    content = panel.server.requests[-1].body["messages"][-1]["content"]
     assert [part["type"] for part in content] == ["text", "image_url", "text"]
-    assert "<img" in user.row(slot)["p"]
-    assert 'src="data:image/' in user.row(slot)["p"]
+    assert "<img" in panel.row(slot)["p"]
+    assert 'src="data:image/' in panel.row(slot)["p"]
     assert not refused["ok"]
     assert refused["line"] == "x.exe cannot be sent: neither image, PDF, WAV, MP3 nor UTF-8 text."
-    assert len(user.whole["order"]) == 1
+    assert len(panel.whole["order"]) == 1
 
 
-def test_a_reloaded_page_has_lost_nothing(user: User) -> None:
+def test_a_reloaded_page_has_lost_nothing(panel: User) -> None:
     """A page that asks for the whole in the middle of an answer goes on from there."""
-    user.open()
-    user.do("model", name="gated")
-    slot = user.do("ask", text="hold")["data"]["slot"]
-    user.until(lambda: html(user.row(slot)))
-    half = html(user.whole["turns"][slot])
+    panel.do("model", name="gated")
+    slot = panel.do("ask", text="hold")["data"]["slot"]
+    panel.until(lambda: html(panel.row(slot)))
+    half = html(panel.whole["turns"][slot])
 
-    user.kernel.send("comm_msg", {"comm_id": user._comm, "data": {"method": "request_state"}})
-    user.until(lambda: user.whole.get("late"))
+    panel.kernel.send("comm_msg", {"comm_id": panel._comm, "data": {"method": "request_state"}})
+    panel.until(lambda: panel.whole.get("late"))
 
-    assert html(user.whole["turns"][slot]) == half
-    user.server.open_gate()
-    user.until(lambda: user.state(slot) == "complete")
-    assert html(user.whole["turns"][slot]) != half
+    assert html(panel.whole["turns"][slot]) == half
+    panel.server.open_gate()
+    panel.until(lambda: panel.state(slot) == "complete")
+    assert html(panel.whole["turns"][slot]) != half
 
 
-def test_a_page_that_missed_something_is_given_the_whole(user: User) -> None:
+def test_a_page_that_missed_something_is_given_the_whole(panel: User) -> None:
     """Asked with an old number the kernel sends all, with the present one a word."""
-    user.open()
-    user.ask("one")
-    whole = json.loads(json.dumps(user.whole))
+    panel.ask("one")
+    whole = json.loads(json.dumps(panel.whole))
 
-    user.say({"k": "need", "q": whole["q"]}, is_control=True)
-    user.until(lambda: {"k": "same"} in user.heard)
-    user.whole["turns"].clear()
-    user.say({"k": "need", "q": 0}, is_control=True)
-    user.until(lambda: user.whole["turns"])
+    panel.say({"k": "need", "q": whole["q"]}, is_control=True)
+    panel.until(lambda: {"k": "same"} in panel.heard)
+    panel.whole["turns"].clear()
+    panel.say({"k": "need", "q": 0}, is_control=True)
+    panel.until(lambda: panel.whole["turns"])
 
-    assert user.whole["turns"] == whole["turns"]
+    assert panel.whole["turns"] == whole["turns"]
 
 
 SENSELESS: list[dict[str, Any]] = [
@@ -369,20 +393,21 @@ SENSELESS: list[dict[str, Any]] = [
 ]
 
 
-def test_what_makes_no_sense_is_heard_and_forgotten(user: User) -> None:
+def test_what_makes_no_sense_is_heard_and_forgotten(panel: User) -> None:
     """A message of another version, or of nobody, changes nothing and breaks nothing, on either channel."""
-    user.open()
-    whole = json.loads(json.dumps(user.whole))
+    whole = json.loads(json.dumps(panel.whole))
+
+    before = len(panel.kernel.messages)
 
     for content in SENSELESS:
-        user.say(content)
-        user.say(content, is_control=True)
+        panel.say(content)
+        panel.say(content, is_control=True)
 
-    refused = user.do("dance")
+    refused = panel.do("dance")
     assert refused["line"] == "The panel does not know 'dance'.  Hint: reload the page."
-    assert (user.whole["order"], user.whole["turns"]) == (whole["order"], whole["turns"])
-    user.ask("still there?")
-    assert [message for message in user.kernel.messages if message.type in ("error", "stream")] == []
+    assert (panel.whole["order"], panel.whole["turns"]) == (whole["order"], whole["turns"])
+    panel.ask("still there?")
+    assert [message for message in panel.kernel.messages[before:] if message.type in ("error", "stream")] == []
 
 
 def test_where_there_are_no_widgets_a_line_says_so(user: User) -> None:
@@ -418,28 +443,26 @@ def test_a_long_conversation_opens_quickly(user: User) -> None:
     assert user.whole["head"]["earlier"] == 900
 
 
-def test_traffic_grows_with_the_answer(user: User) -> None:
+def test_traffic_grows_with_the_answer(panel: User) -> None:
     """Patches are few and small: the answer of a long stream is sent once."""
-    user.open()
-    user.do("model", name="tokens-3000@3000")
-    before = len(user.patches)
+    panel.do("model", name="tokens-3000@3000")
+    before = len(panel.patches)
 
-    slot = user.ask("go on")
+    slot = panel.ask("go on")
 
-    sent = user.patches[before:]
-    size = len(html(user.whole["turns"][slot]).encode())
+    sent = panel.patches[before:]
+    size = len(html(panel.whole["turns"][slot]).encode())
     assert len(sent) < 60
     assert sum(message.size_bytes for message in sent) < 2 * size + 2_000 * len(sent)
 
 
-def test_a_cell_that_takes_long_is_told(user: User) -> None:
+def test_a_cell_that_takes_long_is_told(panel: User) -> None:
     """The page knows that the kernel is busy, and when it is not any more."""
-    user.open()
-    user.run("import threading; gate = threading.Event()").checked()
+    panel.run("import threading; gate = threading.Event()").checked()
 
-    running = user.kernel.submit("gate.wait(60)", cell_id="busy")
-    user.until(lambda: user.whole["head"].get("busy"))
-    user.kernel.interrupt()
+    running = panel.kernel.submit("gate.wait(60)", cell_id="busy")
+    panel.until(lambda: panel.whole["head"].get("busy"))
+    panel.kernel.interrupt()
 
-    user.kernel.finish(running)
-    user.until(lambda: "busy" not in user.whole["head"])
+    panel.kernel.finish(running)
+    panel.until(lambda: "busy" not in panel.whole["head"])
