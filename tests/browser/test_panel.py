@@ -229,3 +229,7 @@ def test_a_reload_in_mid_answer_loses_nothing(lab: Lab, server: FakeServer, app:
     server.wait_until(lambda: server.requests[2].disconnected_at is not None)
     expect(again.turn(3).get_by_role("button", name="Continue the answer")).to_be_visible()
     expect(again.answer(3)).not_to_be_empty()
+
+    panel.notebook.restart()
+    expect(again.root.locator(".lmp-told")).to_contain_text("The kernel has ended")
+    expect(again.message).to_be_disabled()

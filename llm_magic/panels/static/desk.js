@@ -19,6 +19,7 @@ const createDesk = (model, store) => {
   const changed = () => watchers.forEach((watcher) => watcher());
 
   const endAll = () => {
+    if (hasEnded) return;
     hasEnded = true;
     for (const request of [...waiting.values()]) request.end({ ok: false, line: ENDED });
     for (const resolvers of texts.values()) resolvers.forEach((resolve) => resolve(null));
@@ -32,11 +33,19 @@ const createDesk = (model, store) => {
       texts.delete(message.slot);
     }
   });
+  const onStatus = (_kernel, status) => FINAL_STATUS.has(status) && endAll();
+  const statusChanged = model.widget_manager?.kernel?.statusChanged;
+  statusChanged?.connect(onStatus);
   model.on("comm:close", endAll);
 
   return {
     /** The kernel or its end of the widget is gone. */
     hasEnded: () => hasEnded,
+
+    close: () => {
+      statusChanged?.disconnect(onStatus);
+      model.off("comm:close", endAll);
+    },
 
     /** Requests that are not answered yet. */
     waiting: () => [...waiting.values()],

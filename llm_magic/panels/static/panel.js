@@ -139,6 +139,7 @@ export default () => {
       store.say("page", { app: applicationName() });
       return () => {
         endWide();
+        desk.close();
         store.close();
       };
     },

@@ -131,7 +131,7 @@ const createRow = (panel, slot) => {
   const turn = () => store.state.turns[slot];
   const does = (name, fields = {}) => panel.do(name, { slot, ...fields });
   const prompt = createPrompt();
-  const answer = createTurn(panel.model, store, slot, [COPY_CODE, insertAction(panel)]);
+  const answer = createTurn(panel.model, store, slot, [{ ...COPY_CODE, icon: SHAPES.copy }, insertAction(panel)]);
   const versions = createVersions((v) => does("pick", { v }));
   const number = element("span", "lmp-number");
   const marks = element("span", "lmp-marks");
