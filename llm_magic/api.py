@@ -18,6 +18,7 @@ from .backends.registry import backend_names
 from .config import SETTINGS, checked_parameter
 from .content import Message
 from .errors import ConfigurationError
+from .events import TextDelta
 from .ledger import frame_of
 from .reply import Reply
 from .run import Run, checked
@@ -75,12 +76,14 @@ class Conversation(base.Conversation):
     def stream(self, *parts: Askable, **options: Any) -> Iterator[Event]:
         """Ask, and yield the events as they come; see :meth:`ask`. Closing the iterator stops the answer.
 
+        Each ``TextDelta`` holds the piece as ``text`` and all text so far as ``snapshot``.
+
         Raises:
             LLMMagicError: As :meth:`ask`, after the last event.
         """
-        run = self._run(parts, options)
+        run, with_snapshot = self._run(parts, options), Snapshots()
         try:
-            yield from run
+            yield from map(with_snapshot, run)
         finally:
             run.cancel()
             outcome = run.outcome()
@@ -88,10 +91,10 @@ class Conversation(base.Conversation):
 
     async def astream(self, *parts: Askable, **options: Any) -> AsyncIterator[Event]:
         """Ask, and yield the events on the caller's own loop; see :meth:`stream`."""
-        run = self._run(parts, options)
+        run, with_snapshot = self._run(parts, options), Snapshots()
         try:
             async for event in run:
-                yield event
+                yield with_snapshot(event)
         finally:
             run.cancel()
         await run.aturn()
@@ -180,6 +183,20 @@ class Conversation(base.Conversation):
         prompt = Message(role="user", parts=prompt_parts(owner, self, parts))
         ask = Ask(prompt=(prompt,), conversation=self)
         return owner.ask(with_options(ask, options, backend=self.backend))
+
+
+class Snapshots:
+    """Gives each piece of an answer's text all the text so far."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def __call__(self, event: Event) -> Event:
+        """The event, with its snapshot where it is text."""
+        if not isinstance(event, TextDelta):
+            return event
+        self._text += event.text
+        return replace(event, snapshot=self._text)
 
 
 def prompt_parts(owner: Session, conversation: base.Conversation, values: tuple[Askable, ...]) -> Any:

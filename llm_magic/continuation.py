@@ -98,20 +98,28 @@ def _please(text: str) -> str:
 
 
 class Seam:
-    """Takes the events of an answer to who keeps and who shows them, and joins them to the answer they go on with.
+    """Hands on the events of an answer, joined to the answer they go on with.
 
     Args:
         former: The partial turn that is gone on with; None lets everything pass as it is.
         way: What the backend can do.
         builder: Keeps. It begins with the text of the partial turn.
         show: Shows. It is given that text once the server has accepted the request.
+        take: Is given all events of the answer, to be kept and shown.
     """
 
     def __init__(
-        self, former: Turn | None, way: Continues, *, builder: TurnBuilder, show: Callable[[Event], None]
+        self,
+        former: Turn | None,
+        way: Continues,
+        *,
+        builder: TurnBuilder,
+        show: Callable[[Event], None],
+        take: Callable[[Event], None],
     ) -> None:
         self._builder = builder
         self._show = show
+        self._take = take
         self._to_show = builder.text
         self._joint = _joint(former, way) if former is not None and builder.text else None
 
@@ -125,9 +133,9 @@ class Seam:
                 self._say(self._joint, self._joint.add(text))
             case Completed():
                 self.end("whole")
-                self._pass(event)
+                self._take(event)
             case _:
-                self._pass(event)
+                self._take(event)
 
     def end(self, state: State = "broken") -> None:
         """No more text comes: what was held back is joined as well as can be. Doing it twice does no harm."""
@@ -138,11 +146,7 @@ class Seam:
     def _say(self, joint: Joint, text: str) -> None:
         self._builder.left_out = joint.left_out
         if text:
-            self._pass(TextDelta(text=text))
-
-    def _pass(self, event: Event) -> None:
-        self._builder.add(event)
-        self._show(event)
+            self._take(TextDelta(text=text))
 
 
 def _joint(former: Turn, way: Continues) -> Joint:

@@ -18,9 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta:
-    """More text of the answer; never empty. Neighbouring deltas may arrive joined."""
+    """More text of the answer; never empty. Neighbouring deltas may arrive joined.
+
+    Attributes:
+        text: The piece.
+        snapshot: The answer's text so far, this piece included, where ``Conversation.stream()`` or ``astream()`` gives
+            the event. None elsewhere: a backend does not fill it in.
+    """
 
     text: str
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

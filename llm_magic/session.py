@@ -29,6 +29,7 @@ from .keeper import PATIENCE_S
 from .ledger import row_from_turn
 from .run import Outcome, Run
 from .slots import Conversation
+from .stopping import Stops, stop_strings
 from .store import Draft
 from .turns import Status, Turn, TurnBuilder
 
@@ -269,12 +270,17 @@ class Session(Archive):
 
     async def _consume(self, plan: Plan, builder: TurnBuilder, emit: Callable[[Event], None]) -> None:
         stream = plan.backend.stream(plan.request)
-        seam = Seam(plan.ask.continues, plan.info.continues, builder=builder, show=emit)
+        stops = Stops(stop_strings(plan.request.params), builder=builder, show=emit)
+        seam = Seam(plan.ask.continues, plan.info.continues, builder=builder, show=emit, take=stops.add)
         try:
             async for event in stream:
                 seam.add(event)
+                # An answer in one piece is all here, and so is what it is billed.
+                if stops.is_met and plan.request.is_streaming:
+                    break
         finally:
             seam.end()
+            stops.end()
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()

@@ -141,7 +141,7 @@ class TurnBuilder:
         clock: Seconds, monotonic; the only thing tests replace.
 
     Attributes:
-        left_out: Text the model produced that is not part of the answer: what it repeated.
+        left_out: Text the model produced that is not part of the answer: what it repeated, or said after a stop string.
     """
 
     def __init__(self, base: Turn, *, clock: Any = time.monotonic) -> None:
@@ -218,6 +218,15 @@ class TurnBuilder:
                 pass
             case _:
                 assert_never(event)
+
+    def cut(self, left_out: str) -> None:
+        """End the text before the end of what the model produced.
+
+        Args:
+            left_out: What it produced more. Log probabilities are of all tokens or none: they are not kept.
+        """
+        self.left_out += left_out
+        self._logprobs.clear()
 
     def build(
         self,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import llm_magic
 from llm_magic import Conversation, LocalBackend, OpenAIBackend, Reply
+from llm_magic.events import TextDelta
 from llm_magic.testing import ScriptedBackend, check_backend, says
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ async def awaited() -> None:
     """On a loop."""
     chat = Conversation(backend=ScriptedBackend([says("hello")]), model="m")
     reply: Reply = await chat.aask("a")
-    async for event in chat.astream("b"):
-        print(event, reply)
+    async for event in chat.astream("b", stop=["END"]):
+        snapshot: str | None = event.snapshot if isinstance(event, TextDelta) else None
+        print(event, reply, snapshot)
     await check_backend(LocalBackend, model="local")
 
 

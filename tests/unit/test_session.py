@@ -31,7 +31,7 @@ from llm_magic.errors import (
     SessionBusyError,
     StreamInterruptedError,
 )
-from llm_magic.events import TextDelta
+from llm_magic.events import Completed, ReasoningDelta, TextDelta
 from llm_magic.session import Session, _waited
 from llm_magic.slots import Cell
 from llm_magic.testing import ScriptedBackend, says
@@ -161,7 +161,7 @@ def test_closing_a_stream_keeps_the_partial_text(session: Session) -> None:
 
     stream.close()  # type: ignore[attr-defined]  # a generator
 
-    assert event == TextDelta(text="one")
+    assert event == TextDelta(text="one", snapshot="one")
     assert (chat.turns[-1].text, chat.turns[-1].status) == ("one", "interrupted")
     assert backend.open_streams == 0
 
@@ -174,6 +174,22 @@ def test_stream_yields_the_events_in_order(session: Session) -> None:
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "a b c"
     assert type(events[-1]).__name__ == "Completed"
     assert chat.turns[0].usage.output_tokens == 3
+
+
+def test_streamed_text_carries_what_came_so_far(session: Session) -> None:
+    """Each piece has the text up to it as snapshot, blocking and awaited; backends, and a Run's reader, have none."""
+    thought, done = ReasoningDelta(text="hm"), Completed(finish_reason="stop")
+    script: list[Event] = [TextDelta(text="a"), thought, TextDelta(text=" b"), done]
+    chat, backend = talk(session, script)
+
+    async def awaited() -> list[Event]:
+        return [event async for event in chat.astream("b")]
+
+    for events in (list(chat.stream("a")), asyncio.run(awaited())):
+        assert [event.snapshot for event in events if isinstance(event, TextDelta)] == ["a", "a b"]
+        assert events[1::2] == script[1::2]
+    run = session.ask(Ask(prompt=(message("user", "c"),), conversation=chat, backend=backend))
+    assert list(run) == script
 
 
 def test_awaiting_on_any_loop(session: Session) -> None:
