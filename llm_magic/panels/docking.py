@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 JUPYTERLAB = "JupyterLab"
 TITLE = "Chat"
-# A page that is there says so in a moment; one with a slow network, later.
-PATIENCE_S = 2.0
+# A page that is there says so in a moment; one with a slow network, later. A view takes longer to appear.
+PAGE_PATIENCE_S, VIEW_PATIENCE_S = 2.0, 5.0
 _OPENING = "The chat panel opens beside the notebook."
 _DOCKED = "The chat panel is beside the notebook; %chat panel shows it again."
 _INLINE = "The chat panel: %chat panel shows it while the kernel runs."
@@ -68,7 +68,7 @@ class Dock:
         with self._lock:
             self._pending.append(output)
         if self._application is None:
-            self._engine.later(PATIENCE_S, lambda: self._settle(output))
+            self._engine.later(PAGE_PATIENCE_S, lambda: self._stand_in(output))
         else:
             self._settle(output)
 
@@ -81,6 +81,11 @@ class Dock:
     def note_view(self) -> None:
         """A page shows a view of the widget. On any thread."""
         self._views += 1
+
+    def _stand_in(self, output: Display) -> None:
+        """No page has said anything: it may be one that never does, or one that is slow."""
+        if output in self._pending:
+            output.show(self._inline())
 
     def _settle(self, output: Display) -> None:
         """Decide where an output's panel goes, once."""
@@ -97,7 +102,7 @@ class Dock:
         seen = self._views
         self._docked = self._sidecar(self._view())
         output.show(_line(_DOCKED))
-        self._engine.later(PATIENCE_S, lambda: self._check(output, seen))
+        self._engine.later(VIEW_PATIENCE_S, lambda: self._check(output, seen))
 
     def _check(self, output: Display, seen: int) -> None:
         # The server may lack the part of sidecar that runs in the page.

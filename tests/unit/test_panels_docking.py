@@ -145,16 +145,29 @@ def test_without_sidecar_it_stands_in_the_output() -> None:
 
 
 def test_where_no_page_says_anything_it_stands_in_the_output() -> None:
-    """A front end that is not known is given the widget after a moment, once; what a page says later is for later."""
+    """A front end that is not known is given the widget after a moment."""
     setting = Setting()
     setting.dock.show()
-    setting.engine.passes()
-    setting.say(LAB)
+
     setting.engine.passes()
 
     (output,) = setting.outputs
     assert (output.now, len(output.shown)) == ("panel", 2)
     assert setting.sidecars == []
+
+
+def test_a_slow_page_of_jupyterlab_docks_all_the_same() -> None:
+    """A page that says late where it runs has the panel moved from the output to its dock."""
+    setting = Setting()
+    setting.dock.show()
+    setting.engine.passes()
+
+    setting.say(LAB)
+    setting.dock.note_view()
+    setting.engine.passes()
+
+    assert [output.now for output in setting.outputs] == ["line"]
+    assert [sidecar.is_open for sidecar in setting.sidecars] == [True]
 
 
 def test_a_dock_that_shows_nothing_is_given_up() -> None:
