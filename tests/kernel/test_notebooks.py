@@ -5,6 +5,8 @@ With the local model, and their answers, they are run by ``jupyter execute``.
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -28,16 +30,21 @@ def read(path: Path) -> NotebookNode:
     return notebook
 
 
-def run(path: Path, home: Path, server: FakeServer) -> dict[str, str]:
-    """Run a notebook; the text that each of its code cells shows, by the cell's id."""
+def run_cells(path: Path, home: Path, server: FakeServer, *, model: str = "slow@0.01") -> NotebookNode:
+    """Run a notebook against the fake server, and return it with its outputs."""
     notebook = read(path)
     # Each word takes a moment, so that an answer can be left while it comes.
     environ = {
         "OPENAI_API_KEY": "sk-notebook-0123456789",
         "OPENAI_BASE_URL": server.url,
-        "LLM_MAGIC_MODEL": "slow@0.01",
+        "LLM_MAGIC_MODEL": model,
     }
-    executed = run_notebook(notebook, home, environ=environ)
+    return run_notebook(notebook, home, environ=environ)
+
+
+def run(path: Path, home: Path, server: FakeServer, *, model: str = "slow@0.01") -> dict[str, str]:
+    """Run a notebook; the text that each of its code cells shows, by the cell's id."""
+    executed = run_cells(path, home, server, model=model)
     return {cell.id: "\n".join(map(text, cell.outputs)) for cell in executed.cells if cell.cell_type == "code"}
 
 
@@ -90,5 +97,44 @@ def test_panel_notebook_shows_what_it_says(tmp_path: Path, fake_server: FakeServ
     assert shown["panel"].startswith("The chat panel needs a notebook with widgets; ")
     assert shown["turns"].strip() == "On which day did I walk the most?"
     assert "  2  Say in three words" in shown["totals"]
-    assert shown["ledger"].count("complete") == 2
-    assert "forgotten: 'walks', 2 turns" in shown["end"]
+    assert shown["driven"].strip() == "2 versions, the first one counts"
+    assert shown["ledger"].count("complete") == 4
+    assert "forgotten: 'walks', 3 turns" in shown["end"]
+
+
+def test_images_notebook_shows_what_it_says(tmp_path: Path, fake_server: FakeServer) -> None:
+    """Sizes and tokens are those it tells of; one cell asks a server, and a model that does not see refuses there."""
+    path = ROOT / "notebooks" / "images.ipynb"
+    shown = run(path, tmp_path, fake_server)
+
+    assert shown["values"] == "RGBA I;16 (3000, 2000) (200, 300, 3)\n"
+    sizes = re.findall(r"\[image (\d+ × \d+), \d+ kB\]", shown["dry"])
+    assert sizes[1:] == ["120 × 120", "2048 × 1365", "300 × 200"]
+    assert re.findall(r"\[image (\d+ × \d+),", shown["attached-dry"]) == ["2048 × 1365", "120 × 120"]
+    assert _tokens_of(shown["attached-dry"]) < _tokens_of(shown["dry"]) / 4
+    assert shown["ask"].startswith("It rises, but for a dip in **2023**.")
+    assert shown["sent"].count("image/png, image 120 × 120") == 2
+    assert shown["sent"].endswith("True\n")
+    assert shown["tokens"].count("turn ") == 2
+    assert shown["blind"] == "What colour is this?[image_url]\n"
+    assert list((tmp_path / "work").iterdir()) == []
+    assert len(fake_server.requests) == 1
+
+    assert run(path, tmp_path, fake_server, model="no-image")["blind"].startswith("The model does not take pictures")
+
+
+def test_pictures_sent_are_kept_small_in_the_notebook(tmp_path: Path, fake_server: FakeServer) -> None:
+    """The saved output of a cell that sent two pictures holds both, at most 8 kB each, and loads nothing."""
+    executed = run_cells(ROOT / "notebooks" / "images.ipynb", tmp_path, fake_server)
+    (output,) = next(cell.outputs for cell in executed.cells if cell.id == "ask")
+    sources = re.findall(r'<img class="llm-magic-thumbnail" src="([^"]+)"', output.data["text/html"])
+
+    assert [source.partition(",")[0] for source in sources] == ["data:image/jpeg;base64", "data:image/png;base64"]
+    assert all(len(base64.b64decode(source.partition(",")[2])) <= 8_000 for source in sources)
+
+
+def _tokens_of(text: str) -> int:
+    """What a dry run says."""
+    found = re.search(r"^tokens: ~(\d+) in", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
