@@ -326,10 +326,12 @@ def models_frame(owner: Session, contains: str = "") -> pd.DataFrame:
     """As :func:`models`, of any session: columns id, owner (string), created (datetime64[ns, UTC])."""
     import pandas as pd
 
+    from .safe_frames import DataFrame
+
     rows = owner.run(owner.models())
     found = sorted((row for row in rows if contains.lower() in str(row["id"]).lower()), key=lambda row: str(row["id"]))
     created = [row.get("created") or None for row in found]
-    return pd.DataFrame(
+    return DataFrame(
         {
             "id": pd.Series([str(row["id"]) for row in found], dtype="string"),
             "owner": pd.Series([row.get("owned_by") for row in found], dtype="string"),

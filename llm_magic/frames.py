@@ -44,8 +44,10 @@ def typed_frame(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> pd.DataF
     """
     import pandas as pd
 
+    from .safe_frames import DataFrame
+
     dtypes = _dtypes()
-    return pd.DataFrame(
+    return DataFrame(
         {name: pd.array([row.get(name) for row in rows], dtype=dtypes[kind]) for name, kind in columns.items()}
     )
 
@@ -60,6 +62,8 @@ def placed_frame(columns: Columns, values: Mapping[str, Placed]) -> pd.DataFrame
     """
     import pandas as pd
 
+    from .safe_frames import DataFrame
+
     dtypes = _dtypes()
     arrays = {}
     for name, kind in columns.items():
@@ -68,7 +72,7 @@ def placed_frame(columns: Columns, values: Mapping[str, Placed]) -> pd.DataFrame
             # A column that nobody uses costs next to nothing.
             known, places = (), places * 0 - 1
         arrays[name] = pd.array(known, dtype=dtypes[kind]).take(places, allow_fill=True)
-    return pd.DataFrame(arrays, copy=False)
+    return DataFrame(arrays, copy=False)
 
 
 def plain_rows(frame: pd.DataFrame, columns: Columns, *, optional: Iterable[str] = ()) -> list[dict[str, Any]]:

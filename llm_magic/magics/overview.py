@@ -82,9 +82,11 @@ def config_frame(session: Session) -> pd.DataFrame:
     """One row per setting: name, value (as text; secrets only as set or not), origin, help."""
     import pandas as pd
 
+    from ..safe_frames import DataFrame
+
     look_up = session.look_up(session.current)
     values = {name: look_up(name) for name in SETTINGS}
-    return pd.DataFrame(
+    return DataFrame(
         {
             "value": [shown(name, found.value) for name, found in values.items()],
             "origin": [found.origin for found in values.values()],
@@ -98,6 +100,8 @@ def config_frame(session: Session) -> pd.DataFrame:
 def tokens_frame(session: Session, text: str | None) -> pd.DataFrame:
     """Tokens of a text, or of the conversation as it would be sent: one row each, what, tokens, is_estimate, method."""
     import pandas as pd
+
+    from ..safe_frames import DataFrame
 
     conversation = session.current
     look_up = session.look_up(conversation)
@@ -113,7 +117,7 @@ def tokens_frame(session: Session, text: str | None) -> pd.DataFrame:
             if slot.is_sent and (turn := slot.current) is not None
         ]
         counted.append(("all that is sent", tokens.count_messages(context_messages(system, seen, ()), model)))
-    return pd.DataFrame(
+    return DataFrame(
         {
             "what": pd.Series([what for what, _ in counted], dtype="string"),
             "tokens": pd.Series([c.tokens for _, c in counted], dtype="Int64"),

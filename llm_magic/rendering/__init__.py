@@ -6,12 +6,13 @@ shows. The parser, the cleaner and the highlighter are imported by the first ren
 
 from __future__ import annotations
 
+from .clean import harmless
 from .highlight import code_html
 from .incremental import IncrementalRenderer, markdown_pieces
 from .markdown import markdown_html
 from .parts import answer_html, footer_html, notice_html, preformatted_html, reasoning_html
 from .pieces import Piece
-from .plain import PlainStream, plain_text
+from .plain import PlainStream, plain_text, sound_values
 from .prompts import pictures_html, prompt_html
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "answer_html",
     "code_html",
     "footer_html",
+    "harmless",
     "markdown_html",
     "markdown_pieces",
     "notice_html",
@@ -29,4 +31,5 @@ __all__ = [
     "preformatted_html",
     "prompt_html",
     "reasoning_html",
+    "sound_values",
 ]

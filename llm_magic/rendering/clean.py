@@ -69,6 +69,11 @@ def clean_prompt(rendered: str) -> str:
     return _prompt_cleaner().clean(rendered).translate(_HARMLESS)
 
 
+def harmless(escaped: str) -> str:
+    """HTML whose text has been escaped by others, with its characters made harmless."""
+    return sound(escaped).translate(_HARMLESS)
+
+
 def unix_lines(text: str) -> str:
     r"""The text with its characters sound and its lines ended by ``\n`` alone."""
     text = sound(text)

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .clean import LINK_SCHEMES, clean, escape, unix_lines
+from .clean import clean, escape, unix_lines
 from .direction import mark_directions
 from .footnotes import add_footnotes, settled
 from .formulas import add_formulas
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 MAX_NESTING = 20
 
 _TASK = re.compile(r"\[([ xX])\](?=\s)")
-_LINK = re.compile(rf"(?:{'|'.join(sorted(LINK_SCHEMES))}):", re.IGNORECASE)
+# With its slashes: "http:lab" is a page of the notebook's own server.
+_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 
 
 def markdown_html(text: str, *, highlight: bool = True) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from typing import Any
 
 # The characters of Unicode's property Bidi_Control: marks, embeddings, overrides, isolates and their ends.
 BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -126,3 +127,20 @@ def sound(text: str) -> str:
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def sound_values(value: Any) -> Any:
+    r"""A value of JSON with :func:`sound` texts and keys: such a value can be sent.
+
+    >>> sound_values({"a": ["\ud800", 1]})
+    {'a': ['\ufffd', 1]}
+    """
+    match value:
+        case str():
+            return sound(value)
+        case dict():
+            return {sound_values(key): sound_values(item) for key, item in value.items()}
+        case list() | tuple():
+            return [sound_values(item) for item in value]
+        case _:
+            return value

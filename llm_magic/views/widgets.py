@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from .. import rendering
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -54,8 +56,12 @@ class FeedWidget(anywidget.AnyWidget):
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if "snap" in state or key is None:
             # A page that asks for everything comes later than the first, and may be the only one left that shows it.
-            state["snap"] = self._feed.snapshot() | {"late": self._is_open and key is None}
+            state["snap"] = rendering.sound_values(self._feed.snapshot()) | {"late": self._is_open and key is None}
         return state
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send a message to all pages. Half of a character, as prompts and answers may hold, cannot be sent."""
+        super().send(rendering.sound_values(content), buffers)
 
     def send_whole(self) -> None:
         """Send the whole state to all pages."""

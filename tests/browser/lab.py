@@ -275,6 +275,14 @@ class Notebook:
         """Elements in outputs that no answer may have, with their content."""
         return list(self.page.evaluate("() => rig.intruders()"))
 
+    def guard(self) -> None:
+        """Note from now on what slips into an output if only for a moment, and which commands are done."""
+        self.page.evaluate("() => rig.guard()")
+
+    def commands(self) -> list[str]:
+        """Commands of the front end that were done since :meth:`guard` and that this rig did not ask for."""
+        return list(self.page.evaluate("() => rig.commands()"))
+
     def look(self) -> list[Any]:
         """Where the page is, and what it looks like around the outputs."""
         return list(self.page.evaluate("() => rig.look()"))
@@ -290,16 +298,17 @@ class Notebook:
         """Save, as the menu does, and wait until it is saved."""
         self._do("save")
 
-    def reopen_without_kernel(self, *, is_trusted: bool = True) -> Notebook:
-        """End the kernel, close the page, and open the saved file in a fresh profile without a kernel.
+    def reopen(self, *, is_trusted: bool = True, app: App = "lab") -> Notebook:
+        """End the kernel, close the page, and open the saved file in a fresh profile; Notebook starts a new kernel.
 
         Args:
             is_trusted: False opens a copy that another user could have made: the same outputs, without the
                 signature that saving here left.
+            app: Which front end shows it.
         """
         self.close()
         path = self.path if is_trusted else _unsigned_copy(self.path)
-        return Notebook(self._server, self._browser, path, has_kernel=False)
+        return Notebook(self._server, self._browser, path, has_kernel=app != "lab", app=app)
 
     def _do(self, name: str, *args: object, timeout_s: float = _COMMAND_TIMEOUT_S) -> None:
         self.page.evaluate("([name, args]) => rig[name](...args)", [name, [*args, timeout_s]])
@@ -331,9 +340,9 @@ class Lab:
         path = self.server.write(f"notebook-{next(self._numbers)}", cells, environ=environ)
         return self._kept(Notebook(self.server, self._browser, path, app=app))
 
-    def reopen(self, notebook: Notebook, *, is_trusted: bool = True) -> Notebook:
-        """See :meth:`Notebook.reopen_without_kernel`; closed with the others."""
-        return self._kept(notebook.reopen_without_kernel(is_trusted=is_trusted))
+    def reopen(self, notebook: Notebook, *, is_trusted: bool = True, app: App = "lab") -> Notebook:
+        """See :meth:`Notebook.reopen`; closed with the others."""
+        return self._kept(notebook.reopen(is_trusted=is_trusted, app=app))
 
     def close(self) -> None:
         """Close all notebooks."""

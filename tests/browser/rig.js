@@ -18,6 +18,11 @@ window.rig = (() => {
   let shown = [];
   /** What a traced output has shown, in order. */
   let traced = [];
+  /** What has slipped in since the guard was set, if only for a moment. */
+  const caught = new Set();
+  /** Commands of the front end that were done, and those of them that tests did. */
+  const done = [];
+  const meant = new Set();
 
   /** The promise's result, or an error that says what did not happen in time. */
   const inTime = (promise, seconds, what) => {
@@ -62,6 +67,7 @@ window.rig = (() => {
   };
 
   const command = (name) => {
+    meant.add(name);
     window.jupyterapp.shell.activateById(panel.id);
     return window.jupyterapp.commands.execute(name);
   };
@@ -72,27 +78,112 @@ window.rig = (() => {
     running.catch(() => {});
   };
 
-  // What has no business in an answer. MathJax draws formulas with elements of its own, styles among them.
+  // What an answer is made of, and nothing else. Each list is written down here once more: a renderer that allows more
+  // must not be believed.
+  const ANSWERS = ".llm-magic, .lmp-asked";
+  const PROMPTS = ".llm-magic-prompt, .llm-magic-pictures";
+  const TAGS = new Set(
+    ("a blockquote br code details div em h1 h2 h3 h4 h5 h6 hr li ol p pre s small span strong summary sup table tbody td th " +
+      "thead tr ul").split(" "),
+  );
+  const CLASSES = new Set(
+    ("c highlight k llm-magic llm-magic-answer llm-magic-footer llm-magic-image llm-magic-lines llm-magic-notice " +
+      "llm-magic-attached llm-magic-chip llm-magic-pictures " +
+      "llm-magic-prompt llm-magic-reasoning llm-magic-thumbnail llm-magic-view lmp-asked jp-RenderedHTMLCommon m mathjax_ignore " +
+      "mathjax_process nc nf numbering-entry s tex2jax_ignore tex2jax_process").split(" "),
+  );
+  const ATTRIBUTES = {
+    a: { href: /^(https?:\/\/|mailto:)/i, rel: /^((nofollow|noopener|noreferrer) ?)+$/, target: /^_(blank|self)$/ },
+    details: { open: /^$/ },
+    // Pictures of what was asked, made in Python.
+    img: { alt: /^/, height: /^\d+$/, src: /^data:image\/(jpeg|png);base64,/, width: /^\d+$/ },
+    ol: { start: /^\d+$/ },
+    pre: { tabindex: /^0$/ },
+    table: { tabindex: /^0$/ },
+    td: { align: /^(left|center|right)$/, style: /^text-align: ?left;?$/ },
+    th: { align: /^(left|center|right)$/, style: /^text-align: ?left;?$/ },
+  };
+  // What has no business in any output. MathJax draws formulas with elements of its own, styles among them.
   const FORBIDDEN_TAGS =
     "script style link meta base iframe object embed form input button textarea img svg video audio math".split(" ");
-  const FORBIDDEN_ATTRIBUTES = /^on|^(style|id|name|ping|srcdoc|src|background)$/;
+  const FORBIDDEN_ATTRIBUTES = /^on|^(style|id|name|ping|srcdoc|src|background)$|^data-commandlinker/;
   const SCHEMES = ["http:", "https:", "mailto:"];
+  const LABELS = /^(Copy code|Copied|Insert as cell)$/;
+  /** A formula that is larger than the page is no formula. */
+  const MAX_FORMULA_PX = 2000;
+
+  /** The buttons that our own script puts beside code; it alone calls them so, within nothing but code. */
+  const isOurs = (element) => {
+    const box = element.closest(".llm-magic-code-actions");
+    return (
+      box !== null &&
+      box.nextElementSibling?.localName === "pre" &&
+      box.getAttributeNames().join() === "class" &&
+      [...box.children].every((button) => {
+        const names = button.getAttributeNames().sort().join();
+        return button.matches("button[type=button].llm-magic-button") && LABELS.test(button.title) && names === "aria-label,class,title,type";
+      }) &&
+      (element === box || element.matches(".llm-magic-code-actions > button, button > svg[viewBox], svg > path[d]"))
+    );
+  };
+
+  const isAllowed = (element) => {
+    const known = ATTRIBUTES[element.localName] ?? {};
+    const isKnown = ({ name, value }) => {
+      if (name === "class") return value.split(/\s+/).every((one) => !one || CLASSES.has(one));
+      if (name === "dir") return /^(ltr|rtl)$/.test(value);
+      return Object.hasOwn(known, name) && known[name].test(value);
+    };
+    // JupyterLab gives a target to every link, and another to those that go nowhere.
+    const isTaking = element.getAttribute("target") === "_self" && element.hasAttribute("href");
+    const isKnownTag = TAGS.has(element.localName) || (element.localName === "img" && element.closest(PROMPTS));
+    return isKnownTag && [...element.attributes].every(isKnown) && !isTaking;
+  };
 
   const isIntruder = (element) => {
-    if (element.closest("mjx-container")) return element.matches("a, [style*=fixed], [href]");
+    const formula = element.closest("mjx-container");
+    if (formula) {
+      const { width, height } = formula.getBoundingClientRect();
+      const isFree = formula.closest(ANSWERS) && !formula.closest(".mathjax_process");
+      if (element === formula && (isFree || Math.max(width, height) > MAX_FORMULA_PX)) return true;
+      return element.matches("a, [style*=fixed], [href], [class*='jp-'], [id]");
+    }
+    if (element.closest(ANSWERS)) return !isOurs(element) && !isAllowed(element);
     if (FORBIDDEN_TAGS.includes(element.localName)) return true;
     if (element.getAttributeNames().some((name) => FORBIDDEN_ATTRIBUTES.test(name))) return true;
     if (element.hasAttribute("href") && !SCHEMES.includes(new URL(element.href, document.baseURI).protocol)) return true;
     return getComputedStyle(element).position === "fixed";
   };
 
-  /** Place and looks of a part of JupyterLab that no output may change. */
+  /** What pandas draws of a table: a style for it alone, and a class. */
+  const isOfTable = (element) =>
+    element.matches("div > style[scoped]") && element.nextElementSibling?.matches("table.dataframe") ||
+    (element.closest("table.dataframe") !== null && ["table", "tr"].includes(element.localName));
+
+  const OUTPUTS = ".jp-Cell-outputArea .jp-RenderedHTMLCommon, .llm-magic-panel .llm-magic";
+  const isAmongOutputs = (element) => element.parentElement?.closest(OUTPUTS) && !isOfTable(element);
+
+  const guardNode = (node) => {
+    if (!(node instanceof Element)) return;
+    for (const element of [node, ...node.querySelectorAll("*")]) {
+      if (isAmongOutputs(element) && isIntruder(element)) caught.add(element.outerHTML);
+    }
+  };
+
+  /** Place and looks of a part of the front end that no output may change, and whether anything lies over its middle. */
   const looks = (selector) => {
     const element = document.querySelector(selector);
+    if (!element) return selector;
     const { top, left, width, height } = element.getBoundingClientRect();
     const { display, position, color, backgroundColor, visibility } = getComputedStyle(element);
-    return { selector, top, left, width, height, display, position, color, backgroundColor, visibility };
+    const isOnTop = element.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+    // A dock is laid out in halves of a pixel, now one way and now the other.
+    const place = [top, left, width, height].map(Math.round);
+    return { selector, place, display, position, color, backgroundColor, visibility, isOnTop };
   };
+  // Some of them are JupyterLab's, some Notebook's.
+  const PARTS = ["body", "#jp-main-content-panel", "#main-panel", "#top-panel-wrapper", "#jp-top-panel", "#menu-panel"];
+  const MORE_PARTS = [".jp-NotebookPanel-toolbar", ".jp-Toolbar", ".jp-NotebookPanel-notebook"];
 
   return {
     /** Open a notebook; where there is no path, it is the one that the page shows by itself. */
@@ -200,18 +291,33 @@ window.rig = (() => {
       await frame();
     },
 
-    /** Elements in outputs that no answer may have. */
-    intruders: () =>
-      [...document.querySelectorAll(".jp-Cell-outputArea .jp-RenderedHTMLCommon *")]
-        .filter(isIntruder)
-        .map((element) => element.outerHTML),
+    /** Elements in outputs and in the panel that no answer may have, and those that were there since the guard was set. */
+    intruders: () => {
+      const found = [...document.querySelectorAll(`:is(${OUTPUTS}) *`)].filter((element) => isAmongOutputs(element) && isIntruder(element));
+      return [...new Set([...caught, ...found.map((element) => element.outerHTML)])];
+    },
+
+    /** From now on, note what slips into an output if only for a moment, and the commands that are done. */
+    guard: () => {
+      window.jupyterapp.commands.commandExecuted.connect((_, { id }) => done.push(id));
+      const note = (records) => {
+        for (const { target, addedNodes, type } of records) {
+          if (type === "attributes") guardNode(target);
+          for (const node of addedNodes) guardNode(node);
+        }
+      };
+      new MutationObserver(note).observe(document.body, { childList: true, subtree: true, attributes: true });
+    },
+
+    /** Commands of the front end that were done and that no test has asked for. */
+    commands: () => done.filter((name) => !meant.has(name)),
 
     /** Where the page is, and what it looks like around the outputs. */
     look: () => [
       new URL(document.baseURI).pathname,
       location.pathname,
       document.title,
-      ...["body", "#jp-main-content-panel", ".jp-NotebookPanel-toolbar"].map(looks),
+      ...[...PARTS, ...MORE_PARTS].map(looks),
     ],
   };
 })();

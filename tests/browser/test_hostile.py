@@ -1,80 +1,227 @@
-"""A page full of hostile answers in JupyterLab, live and reopened: nothing runs, nothing is fetched or restyled."""
+"""Notebooks full of hostile texts, by every way a text takes to a page: nothing runs, is fetched, covered or restyled.
+
+One notebook a front end: its cells show the corpus (``tests/fakes/hostile.py``) as rendered, as answered in the live
+view and in the panel, letter by letter, in places other than answers, in errors, tables and commands, and in the static
+view. It is looked at after each, and once more when reopened, trusted and untrusted.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.fakes.markup import HOSTILE
+from llm_magic.rendering import markdown_html
+from tests.fakes.hostile import aimed_at, batches, lines, some
 from tests.fakes.server import FakeServer
+from tests.fakes.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.browser.lab import Lab, Notebook
+    from tests.browser.lab import App, Lab, Notebook
 
 pytestmark = pytest.mark.browser
 
 # JupyterLab shows at most 50 outputs a cell.
-PER_CELL = 40
-# Typeset last: once it is drawn, MathJax has had all others.
+PER_CELL = 48
+PER_ANSWER = 50
+LETTERS_A_SECOND = 1500
+# Typeset first and last: MathJax is there while the others are drawn, and has had them all when the last is drawn.
 FORMULA = "$x^2$"
-# A blank prompt cannot be asked, so no fake model can be made to answer one.
-TEXTS = [*(text for text in HOSTILE if text.strip()), FORMULA]
-CELLS = -(-len(TEXTS) // PER_CELL)
-SHOW = """
+PLACES = ("in-reasoning", "in-refusal")
+LINES = ("in-model", "in-finish", "in-id")
+ERRORS = ("in-400", "in-401", "in-429", "in-502", "in-event")
+
+SETUP = """
 %load_ext llm_magic
 import json
 from pathlib import Path
-from IPython.display import display
+import llm_magic
+import pandas as pd
+from IPython.display import HTML, display
 from llm_magic import rendering
+
+pd.set_option("display.max_columns", None, "display.max_rows", None, "display.max_colwidth", None)
+shell = get_ipython()
+hostile = json.loads(Path("hostile.json").read_text())
 
 def show(texts):
     for text in texts:
         html = rendering.answer_html(rendering.markdown_html(text))
         display({"text/html": html, "text/plain": rendering.plain_text(text)}, raw=True)
 
-def ask(texts):
+def begin(name):
+    shell.run_line_magic("chat", f"new {name}")
+
+def ask(texts, options=""):
     for text in texts:
-        get_ipython().run_cell_magic("llm", "--raw --fresh", text)
+        shell.run_cell_magic("chat", f"--raw {options}", text)
+
+def fail(texts, model):
+    for text in texts:
+        try:
+            ask([text], f"-m {model}")
+        except llm_magic.LLMMagicError:
+            shell.showtraceback()
 
 def show_raw(texts):
     for text in texts:
         display({"text/markdown": text}, raw=True)
 
-hostile = json.loads(Path("hostile.json").read_text())
+llm_magic.panel()
+HTML("$x$")
+"""
+ATTACHED = """
+class Named:
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+folder = Path("attached")
+folder.mkdir(exist_ok=True)
+paths = []
+for text in hostile["lines"]:
+    name = text.replace("/", "").replace("\\0", "").encode("utf-8", "replace")[:80].decode("utf-8", "ignore")
+    paths.append(folder / f"{name}.txt")
+    paths[-1].write_text(text, errors="replace")
+things = {text: Named(text) for text in hostile["lines"]}
+files = " ".join(f"{{{{ paths[{number}] }}}}" for number in range(0, len(paths), 16))
+shell.run_cell_magic("chat", "", f"{{{{ list(things.values()) }}}} {{{{ things }}}} {files}")
+shell.run_cell_magic("chat", "", "{{ things['words and then <scr'] }} {{ '<img src=x onerror=alert(1)>' }}")
+"""
+NAMED = """
+for text in hostile["lines"][::24]:
+    begin(text)
+    ask([text])
+begin("names")
+"""
+TABLES = """
+for frame in (
+    llm_magic.usage(),
+    llm_magic.conversation().to_frame(),
+    llm_magic.conversation().to_frame()[["role", "text"]],
+    shell.run_line_magic("chat", "list"),
+    shell.run_line_magic("chat", "models"),
+    shell.run_line_magic("chat", "tokens $\\\\rule{300em}{300em}$"),
+    llm_magic.conversation().to_frame()["text"],
+):
+    display(frame)
 """
 
 
-def open_corpus(lab: Lab, function: str, *, environ: Mapping[str, str] | None = None) -> Notebook:
-    """A notebook that has loaded the corpus, and shows it with one of its functions from its second cell on."""
-    (lab.server.folder / "hostile.json").write_text(json.dumps(TEXTS))
-    starts = range(0, len(TEXTS), PER_CELL)
-    cells = [f"{function}(hostile[{start}:{start + PER_CELL}])" for start in starts]
-    notebook = lab.open([SHOW, *cells], environ=environ)
-    notebook.run_cell(0)
-    assert notebook.saved(0) == []
-    return notebook
+class Showing:
+    """A notebook that shows the corpus, path by path.
+
+    Args:
+        lab: Opens it.
+        server: Whom it asks.
+        target: Whom nothing may ask.
+        app: Which front end shows it.
+    """
+
+    def __init__(self, lab: Lab, server: FakeServer, target: Target, app: App) -> None:
+        self.target = target
+        texts = corpus(target)
+        (lab.server.folder / "hostile.json").write_text(json.dumps(texts))
+        self.cells = cells(len(texts["all"]))
+        environ = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-canary", "LLM_MAGIC_MODEL": "echo"}
+        self.notebook = lab.open([source for _, source in self.cells], environ=environ, app=app)
+        self.notebook.run_cell(0)
+        expect(self.notebook.output(0).locator("mjx-container")).to_be_visible()
+        self.panel = self.notebook.page.locator(".llm-magic-panel")
+        expect(self.panel).to_be_visible()
+        self.notebook.settle()
+        self.notebook.guard()
+        self.look = self.notebook.look()
+
+    @property
+    def paths(self) -> list[str]:
+        """All paths, in order."""
+        return list(dict.fromkeys(name for name, _ in self.cells[1:]))
+
+    def run(self, path: str) -> None:
+        """Run the cells of one path, and look at what they did."""
+        for index in self.indices(path):
+            self.notebook.run_cell(index)
+            assert has_no_traceback(self.notebook.saved(index)), (path, index)
+        if path != "commands":
+            expect(self.panel.locator(".lmp-turn .llm-magic-answer").last).to_have_text(f"End of {path}")
+        assert_harmless(self.notebook, self.target, path)
+        assert self.notebook.look() == self.look, path
+
+    def indices(self, path: str) -> list[int]:
+        """The cells of a path."""
+        return [index for index, (name, _) in enumerate(self.cells) if name == path]
 
 
-def run_corpus(notebook: Notebook) -> None:
-    """Run the cells that show the corpus; each text is an output."""
-    for cell in range(1, 1 + CELLS):
-        notebook.run_cell(cell)
-    assert sum(len(notebook.saved(cell)) for cell in range(1, 1 + CELLS)) == len(TEXTS)
+def corpus(target: Target) -> Mapping[str, list[str]]:
+    """The corpus as the notebook takes it, aimed at a host that listens."""
+    # A blank prompt cannot be asked, so no model can be made to answer one.
+    texts = [text for text in aimed_at(target.host) if text.strip()]
+    selection = [text for text in aimed_at(target.host, some(2)) if text.strip()]
+    ends = [text for text in texts if "<strong>seen</strong>" not in markdown_html(f"{text}\n\n**seen**")]
+    single = lines(texts)
+    return {
+        "all": [*texts, FORMULA],
+        "answers": [*batches([*texts, FORMULA], swallows=ends, size=PER_ANSWER)],
+        "letters": [*batches([*selection, FORMULA], swallows=ends, size=PER_ANSWER)],
+        "lines": single,
+        "joined": [" ".join(single[at::9]) for at in range(9)],
+        "tools": [json.dumps(single)],
+    }
 
 
-def assert_harmless(notebook: Notebook) -> None:
-    """Nothing has run, been fetched, opened, or slipped into an output; formulas are drawn by then."""
-    expect(notebook.page.locator(".jp-Cell-outputArea").last.locator("mjx-container").last).to_be_visible()
+def cells(count: int) -> list[tuple[str, str]]:
+    """Name of the path, and source, of every cell; the first sets up."""
+    sources = {
+        "rendered": [f"show(hostile['all'][{at}:{at + PER_CELL}])" for at in range(0, count, PER_CELL)],
+        "live": ["ask(hostile['answers'])"],
+        "letters": [f"ask(hostile['letters'], '-m letters@{LETTERS_A_SECOND}')"],
+        "places": [
+            *(f"ask(hostile['answers'], '-m {model}')" for model in PLACES),
+            "ask(hostile['tools'], '-m in-tools')",
+            "ask(hostile['joined'], '-m in-model')",
+        ],
+        "lines": [f"ask(hostile['lines'][{at}::24], '-m {model} --quiet')" for at, model in enumerate(LINES)],
+        "errors": [f"fail(hostile['lines'][{at}::40], '{model}')" for at, model in enumerate(ERRORS)],
+        "attached": [ATTACHED],
+        "commands": ["%chat use lines", "%chat", "%chat use attached", "%chat", "%chat show 1", "%chat show 2"],
+        "names": [NAMED],
+        "tables": ["begin('tables')\nask(hostile['lines'][::24], '-m in-model --quiet')", TABLES],
+        "static": ["%chat config view=static", "ask(hostile['answers'])"],
+    }
+    made = [("setup", SETUP)]
+    for path, parts in sources.items():
+        if path == "commands":
+            made += [(path, source) for source in parts]
+            continue
+        # What the panel shows at the end tells that it has shown all before.
+        made += [(path, source) for source in (f"begin({path!r})", *parts, f"ask(['End of {path}'])")]
+    return made
+
+
+def has_no_traceback(outputs: list[dict[str, Any]]) -> bool:
+    """Nothing failed but what was to be refused, in its one line; nothing complained of what it could not show."""
+    return all(
+        len(output["traceback"]) == 1 if output["output_type"] == "error" else "Traceback" not in output.get("text", "")
+        for output in outputs
+    )
+
+
+def assert_harmless(notebook: Notebook, target: Target, where: str) -> None:
+    """Nothing has run, been fetched, opened, done, or slipped into an output, not even for a moment."""
     notebook.settle()
-    assert notebook.page.evaluate("() => window.__pwned") is None
-    assert notebook.foreign_requests() == []
-    assert notebook.watch.intrusions == []
-    assert notebook.intruders() == []
+    assert notebook.page.evaluate("() => window.__pwned") is None, where
+    assert notebook.intruders() == [], where
+    assert notebook.foreign_requests() == [], where
+    assert target.visits == [], where
+    assert notebook.watch.intrusions == [], where
+    assert notebook.commands() == [], where
 
 
 @pytest.fixture
@@ -84,62 +231,40 @@ def server() -> Iterator[FakeServer]:
         yield started
 
 
-def settings(server: FakeServer, *, model: str = "echo") -> dict[str, str]:
-    """The environment of a user of that server."""
-    return {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-canary", "LLM_MAGIC_MODEL": model}
+@pytest.fixture
+def target() -> Iterator[Target]:
+    """The host that hostile texts want to reach."""
+    with Target() as started:
+        yield started
 
 
-def test_hostile_texts_are_harmless_as_rendered(lab: Lab) -> None:
-    """What the renderer makes of hostile texts does nothing: live, reopened, and reopened by somebody else."""
-    notebook = open_corpus(lab, "show")
-    look = notebook.look()
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_hostile_texts_are_harmless_by_every_path(lab: Lab, server: FakeServer, target: Target, app: App) -> None:
+    """Whatever a model or a server says, and wherever: live, reopened, and reopened by somebody else."""
+    showing = Showing(lab, server, target, app)
 
-    run_corpus(notebook)
+    for path in showing.paths:
+        showing.run(path)
 
-    assert_harmless(notebook)
-    assert notebook.look() == look
-    notebook.save()
+    showing.notebook.save()
+    with_formula = showing.indices("rendered")[-2]
     for is_trusted in (True, False):
-        reopened = lab.reopen(notebook, is_trusted=is_trusted)
-        expect(reopened.output(CELLS).locator(".jp-RenderedHTMLCommon").first).to_be_visible()
-        assert_harmless(reopened)
+        reopened = lab.reopen(showing.notebook, is_trusted=is_trusted, app=app)
+        reopened.guard()
+        expect(reopened.output(with_formula).locator("mjx-container").last).to_be_visible()
+        assert_harmless(reopened, target, f"reopened, trusted: {is_trusted}")
 
 
-def test_hostile_answers_are_harmless_from_the_wire_to_the_notebook(lab: Lab, server: FakeServer) -> None:
-    """The same on their whole way: a server says them, ``%%llm`` shows them, the notebook keeps them."""
-    notebook = open_corpus(lab, "ask", environ=settings(server))
-    look = notebook.look()
+def test_the_same_texts_bite_where_they_are_shown_as_they_are(lab: Lab, server: FakeServer, target: Target) -> None:
+    """The corpus is hostile: shown as plain Markdown, it runs, asks the other host, and is seen to be there."""
+    showing = Showing(lab, server, target, "lab")
+    showing.notebook.set_source(1, f"show_raw(hostile['all'][:{PER_CELL}])")
 
-    run_corpus(notebook)
+    showing.notebook.run_cell(1)
 
-    assert len(server.requests) == len(TEXTS)
-    assert_harmless(notebook)
-    assert notebook.look() == look
-    notebook.save()
-    assert_harmless(lab.reopen(notebook))
-
-
-def test_a_hostile_answer_is_harmless_while_it_streams(lab: Lab, server: FakeServer) -> None:
-    """Nothing slips through half an answer: drawn many times on its way, it does nothing."""
-    prompt = "\n\n".join(text for text in TEXTS if text.isprintable())
-    notebook = lab.open(["%load_ext llm_magic", f"%%chat --raw\n{prompt}"], environ=settings(server, model="slow@0.01"))
-    notebook.run_cell(0)
-    look = notebook.look()
-    notebook.watch_output(1)
-
-    notebook.run_cell(1)
-
-    assert len(notebook.watched) > 2
-    assert_harmless(notebook)
-    assert notebook.look() == look
-
-
-def test_the_same_texts_bite_where_they_are_shown_as_they_are(lab: Lab) -> None:
-    """The corpus is hostile: shown as plain Markdown, it runs and asks for other hosts' files."""
-    notebook = open_corpus(lab, "show_raw")
-
-    notebook.run_cell(1)
-
-    notebook.page.wait_for_function("() => window.__pwned === 1")
-    assert any("attacker.invalid" in url for url in notebook.foreign_requests())
-    assert notebook.intruders() != []
+    showing.notebook.page.wait_for_function("() => window.__pwned === 1")
+    showing.notebook.settle()
+    assert any(target.host in url for url in showing.notebook.foreign_requests())
+    assert any(visit.startswith("GET /") for visit in target.visits)
+    assert showing.notebook.intruders() != []

@@ -11,7 +11,8 @@ import pytest
 from llm_magic.rendering import IncrementalRenderer, Piece, markdown_pieces, pieces
 from llm_magic.views.feed import Feed
 from llm_magic.views.widgets import live_type
-from tests.fakes.markup import ANSWERS, HOSTILE
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

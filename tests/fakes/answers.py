@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.fakes.going_on import goes_on, is_asked_to
+from tests.fakes.places import deltas_in, finish_in, refusal_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,13 +100,16 @@ def answer_to(body: JSON) -> Answer:
         return _say(*pieces_of(said), stops_after=int(after) if after and not is_asked_to(body["messages"]) else None)
     if name in _FINISH_REASONS:
         return _say(*echo(body), finish_reason=name)
+    if name.startswith("in-"):
+        deltas, asked = deltas_in(name, last_text(body)), last_text(body)
+        return Answer(deltas=deltas or (), finish_reason=finish_in(name, asked))
     make = _ANSWERS.get(name)
     return make(body, argument) if make else _say(*echo(body))
 
 
 def echo(body: JSON) -> list[str]:
     """The user's last text, in pieces of a word."""
-    return pieces_of(_last_user_text(body))
+    return pieces_of(last_text(body))
 
 
 def pieces_of(text: str) -> list[str]:
@@ -127,7 +131,8 @@ def _last_user_content(body: JSON) -> Any:
     return next((item["content"] for item in reversed(body["messages"]) if item["role"] == "user"), "")
 
 
-def _last_user_text(body: JSON) -> str:
+def last_text(body: JSON) -> str:
+    """The user's last text; what is no text by its kind."""
     content = _last_user_content(body)
     if isinstance(content, str):
         return content
@@ -177,7 +182,8 @@ def _calls(*, has_index: bool = True, finish_reason: str = "tool_calls") -> Answ
 
 _ANSWERS: Mapping[str, Callable[[JSON, str], Answer]] = {
     "slow": lambda body, pause_s: _say(*echo(body), rate=1 / float(pause_s or _SLOW_S)),
-    "shards": lambda body, pause_s: _say(*shards_of(_last_user_text(body)), rate=1 / float(pause_s or _SLOW_S)),
+    "shards": lambda body, pause_s: _say(*shards_of(last_text(body)), rate=1 / float(pause_s or _SLOW_S)),
+    "letters": lambda body, rate: _say(*last_text(body), rate=float(rate)),
     "no-usage": lambda body, _: _say(*echo(body), is_usage_sent=False),
     "empty": lambda _body, _: Answer(deltas=()),
     "megabyte": lambda _body, _: _say("m" * _MEGABYTE),
@@ -210,6 +216,8 @@ def refusal_of(body: JSON, key: str) -> Refusal | None:
         status = int(match[1])
         headers = {"retry-after": argument} if argument else {}
         return Refusal(status=status, body=_status_body(status, body, key), headers=headers)
+    if refused := refusal_in(name, last_text(body)):
+        return Refusal(status=refused[0], body=refused[1], headers=refused[2])
     make = _REFUSALS.get(name)
     made = make(body, argument) if make else None
     if made is None:

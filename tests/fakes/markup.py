@@ -1,15 +1,13 @@
-"""What the rendering tests share: hostile outputs, pieces of Markdown to build texts of, and a judge of HTML."""
+"""What the rendering tests share: typical answers, pieces of Markdown to build texts of, and a judge of HTML."""
 
 from __future__ import annotations
 
-import json
 from html.parser import HTMLParser
 from pathlib import Path
 
 from hypothesis import strategies as st
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
-HOSTILE: list[str] = json.loads((FIXTURES / "hostile" / "outputs.json").read_text())
 ANSWERS = {path.stem: path.read_text() for path in sorted((FIXTURES / "answers").glob("*.md"))}
 
 # Written down here once more, on purpose: a test that read the renderer's own lists would pass when they grow.

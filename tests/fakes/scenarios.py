@@ -15,7 +15,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.answers import answer_to, count_tokens, echo, error, refusal_of, text_of_delta, words
+from tests.fakes.answers import answer_to, count_tokens, echo, error, last_text, refusal_of, text_of_delta, words
+from tests.fakes.places import error_in, headers_in, model_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -87,6 +88,7 @@ class Scenarios:
         """Answer; from here on it is billed."""
         bill = exchange.bill(_input_tokens(exchange.body))
         name, _, argument = exchange.body["model"].partition("@")
+        exchange.extra_headers |= headers_in(name, last_text(exchange.body))
         if name == "html":
             page = b"<html><body>a proxy's page</body></html>"
             await exchange.reply(200, page, headers={"content-type": "text/html"})
@@ -138,7 +140,7 @@ class _Writer:
             "id": f"chatcmpl-{self.bill.request_id}",
             "object": "chat.completion.chunk",
             "created": 1_790_000_000,
-            "model": f"{self.bill.model}-2026",
+            "model": model_in(self.bill.model, last_text(self.body)) or f"{self.bill.model}-2026",
             "service_tier": "default",
             "system_fingerprint": "fp_fake",
             "choices": [] if delta is None else [choice],
@@ -240,6 +242,11 @@ async def _error_event(writer: _Writer) -> None:
     await writer.exchange.end()
 
 
+async def _hostile_event(writer: _Writer) -> None:
+    await writer.event({"error": error_in(last_text(writer.body))})
+    await writer.exchange.end()
+
+
 async def _context_event(writer: _Writer) -> None:
     await writer.event(error("This model's maximum context length is 8192 tokens.", "context_length_exceeded"))
     await writer.exchange.end()
@@ -255,6 +262,7 @@ _BROKEN: dict[str, Callable[[_Writer], Awaitable[None]]] = {
     "garbage": _garbage,
     "misshapen": _misshapen,
     "error-event": _error_event,
+    "in-event": _hostile_event,
     "context-event": _context_event,
 }
 
@@ -366,7 +374,11 @@ def _merge_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 
 def _encoded(chunk: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
+    try:
+        data = json.dumps(chunk, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it as an escape
+        data = json.dumps(chunk).encode()
+    return b"data: " + data + b"\n\n"
 
 
 def _billed(delta: Delta) -> int:

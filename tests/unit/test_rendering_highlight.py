@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from llm_magic.rendering import code_html, markdown_html
 from llm_magic.rendering.highlight import LANGUAGES, MAX_CHARACTERS, MAX_CPU_S
-from tests.fakes.markup import BIDI_CONTROLS, HOSTILE, judge
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import BIDI_CONTROLS, judge
 
 SNIPPETS = (
     "def f(x):\n",

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from llm_magic.rendering import IncrementalRenderer, Piece, markdown_html, markdown_pieces, pieces, tail
 from llm_magic.rendering.clean import unix_lines
 from llm_magic.rendering.markdown import parse, parser, render
-from tests.fakes.markup import ANSWERS, FIXTURES, HOSTILE, judge, texts
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import ANSWERS, FIXTURES, judge, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -400,7 +401,7 @@ def test_cut_characters_and_line_ends_wait_for_their_other_half() -> None:
 
 def test_fixtures_are_typical_and_hostile_enough() -> None:
     """The tests above have something to chew on."""
-    assert len(set(HOSTILE)) >= 100
+    assert len(set(HOSTILE)) >= 400
     assert len(ANSWERS) >= 10
     assert FIXTURES.is_dir()
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from llm_magic.rendering import answer_html, markdown_html
 from llm_magic.rendering.clean import clean, unix_lines
-from tests.fakes.markup import ANSWERS, BIDI_CONTROLS, HOSTILE, judge, texts
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import ANSWERS, BIDI_CONTROLS, judge, texts
 
 SIZE_LIMIT = 2.8
 ENDLESS = [

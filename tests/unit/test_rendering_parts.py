@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magic.rendering import answer_html, footer_html, markdown_html, notice_html, preformatted_html, reasoning_html
-from tests.fakes.markup import HOSTILE, judge, texts
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import judge, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magic.rendering import Piece, code_html, markdown_html, markdown_pieces, pieces
-from tests.fakes.markup import ANSWERS, HOSTILE, judge, texts
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import ANSWERS, judge, texts
 
 ROW = "| cell with `x` | 12 |\n"
 BLOCKS = {

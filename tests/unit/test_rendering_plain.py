@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from llm_magic.rendering import PlainStream, plain_text
 from llm_magic.rendering.plain import sound
-from tests.fakes.markup import BIDI_CONTROLS, HOSTILE
+from tests.fakes.hostile import HOSTILE
+from tests.fakes.markup import BIDI_CONTROLS
 
 CONTROL_TEXTS = st.lists(
     st.sampled_from(

@@ -211,6 +211,8 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
 
   function typeset(node) {
     if (!node.querySelector?.(".tex2jax_process") && !node.matches?.(".tex2jax_process")) return;
+    // MathJax looks at classes from here on only: without this it would typeset what the renderer has left as text.
+    if (!node.matches(".tex2jax_process")) node.classList.add("mathjax_ignore", "tex2jax_ignore");
     try {
       model.widget_manager?.rendermime?.latexTypesetter?.typeset(node);
     } catch (error) {
