@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 MESSAGE_TYPE = "llm_magic"
+# A page that begins says more to the kernel than we hear: JupyterLab asks for a subshell for its widgets, for one.
+AGAIN_AFTER_S = (0.5, 2.0)
 log = logging.getLogger("llm_magic")
 
 
@@ -41,7 +44,8 @@ class Channel:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._listeners: weakref.WeakValueDictionary[str, Listener] = weakref.WeakValueDictionary()
-        self._is_idle = False
+        # When the kernel has looked idle, or may have.
+        self._idle_at: list[float] = []
         self.is_heard = False
         handlers = getattr(getattr(shell, "kernel", None), "control_handlers", None)
         self.is_open = isinstance(handlers, dict)
@@ -64,9 +68,9 @@ class Channel:
 
         Called by the blocked main thread only: whatever it says comes before the cell's own end.
         """
-        if not self._is_idle:
+        if not self._idle_at or time.monotonic() < self._idle_at[0]:
             return
-        self._is_idle = False
+        self._idle_at.pop(0)
         kernel: Any = self._shell.kernel  # type: ignore[attr-defined]  # a shell without one has no open channel
         kernel.session.send(
             kernel.iopub_socket,
@@ -87,7 +91,8 @@ class Channel:
             self._after_this_message(self._note_idle)
 
     def _note_idle(self) -> None:
-        self._is_idle = True
+        now = time.monotonic()
+        self._idle_at = [now, *(now + later_s for later_s in AGAIN_AFTER_S)]
 
     @staticmethod
     def _after_this_message(function: Callable[[], None]) -> None:

@@ -147,7 +147,7 @@ class LiveView:
                 self._run.cancel()
             case {"k": "shown"} if self._kept is not None:
                 self._display.show(self._kept)
-                widget.send({"k": "kept", "id": widget.model_id, "data": self._kept})
+                widget.send({"k": "kept", "data": self._kept})
             case _:
                 # Of another turn, or of a page that speaks another version: nobody waits for an answer.
                 pass

@@ -45,7 +45,8 @@ class FeedWidget(anywidget.AnyWidget):
         self._is_open = False
         # What is there already is in the first state.
         self._patch()
-        super().__init__()
+        # Pages know the widget by the same name as its outputs do.
+        super().__init__(model_id=feed.key)
         self._is_open = True
         _answer_in_main_thread(self.comm)
         channel.listen(feed.key, listener)

@@ -233,6 +233,9 @@ window.rig = (() => {
 
     shutdown: (seconds) => inTime(panel.sessionContext.shutdown(), seconds, "ending the kernel"),
 
+    /** Whether the kernel is "idle", "busy" or else, as the page has it. */
+    status: () => kernel()?.status ?? null,
+
     /** Model of the kernel, null where there is none. */
     kernel: () => kernel()?.model ?? null,
 

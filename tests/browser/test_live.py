@@ -99,6 +99,8 @@ def answer_and_stop_by_keyboard(notebook: Notebook, server: FakeServer) -> None:
     """The bar tells what is going on; Stop comes behind the cell's own tools; what came is kept, with one line."""
     notebook.run_cell_nowait(1)
     expect(bar(notebook, 1)).to_have_text(BAR)
+    # By now the page has said something, after which a kernel looks idle.
+    notebook.page.wait_for_function("() => rig.status() === 'busy'")
     answer(notebook, 1).click()
     # The cell has the focus; its toolbar comes first.
     notebook.page.keyboard.press("Tab")
@@ -322,6 +324,21 @@ def test_reload_in_mid_answer_loses_nothing(lab: Lab, server: FakeServer, manner
 
     expect_static(notebook, 1)
     expect_exact(notebook, 1, "before after")
+    notebook.save()
+    assert "widget-view" not in notebook.path.read_text()
+
+
+def test_restart_in_mid_answer_keeps_what_was_seen(lab: Lab, server: FakeServer) -> None:
+    """A kernel that ends cannot leave the static output: the page does, with what it has."""
+    notebook = opened(lab, server, "%%chat -m stall@20\nhello")
+    notebook.run_cell_nowait(1)
+    notebook.wait_for_text_of(1, ".llm-magic-answer", markdown_html("".join(words(20))))
+
+    notebook.restart()
+
+    expect_static(notebook, 1)
+    expect(notebook.output(1)).to_contain_text("interrupted: the kernel has ended")
+    expect_exact(notebook, 1, "".join(words(20)))
     notebook.save()
     assert "widget-view" not in notebook.path.read_text()
 

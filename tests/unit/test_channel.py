@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_magic.views.channel import MESSAGE_TYPE, Channel, channel_of
+from llm_magic.views.channel import AGAIN_AFTER_S, MESSAGE_TYPE, Channel, channel_of
+from tests.fakes.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,14 @@ class Page:
         self.heard.append(message)
         if message.get("k") == "break":
             raise LookupError("broken")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time passes when told."""
+    made = Clock()
+    monkeypatch.setattr("time.monotonic", made)
+    return made
 
 
 def channel(shell: Shell) -> Channel:
@@ -126,8 +135,8 @@ def test_a_listener_is_let_go() -> None:
     assert not made._listeners
 
 
-def test_busy_is_said_once_after_the_kernel_has_said_idle() -> None:
-    """Neither before, when it would be undone, nor twice; and for the cell, not for the message."""
+def test_busy_is_said_after_the_kernel_has_said_idle(clock: Clock) -> None:
+    """Not before, when it would be undone; for the cell, not for the message; and a few times more, then no more."""
     shell = Shell()
     made = channel(shell)
     sent = shell.kernel.session.sent
@@ -143,8 +152,12 @@ def test_busy_is_said_once_after_the_kernel_has_said_idle() -> None:
     asyncio.run(control())
     made.stay_busy()
     made.stay_busy()
-
     assert sent == [("status", {"execution_state": "busy"}, "the cell's request on shell", b"status")]
+
+    for _ in range(1000):
+        clock.now += 0.01
+        made.stay_busy()
+    assert len(sent) == 1 + len(AGAIN_AFTER_S)
 
 
 def test_busy_is_said_where_the_handler_runs_without_a_loop() -> None:

@@ -278,7 +278,7 @@ def test_a_page_that_still_shows_the_view_gets_the_answer_again(shown: Callable[
 
     assert one.display.shown[1] == one.display.shown[2] == line.customs[-1]["data"]
     assert line.customs[-1]["k"] == "kept"
-    assert line.customs[-1]["id"] == one.display.shown[0][VIEW_TYPE]["model_id"]
+    assert one.display.shown[0][VIEW_TYPE]["model_id"] == f"{one.run.turn_id}-view"
 
 
 @pytest.mark.parametrize(("is_blocking", "says"), [(True, ""), (False, "[failed")])

@@ -2,11 +2,26 @@
 
 const VIEW_TYPE = "application/vnd.jupyter.widget-view+json";
 
+/** What the page has of a turn, as a notebook keeps it. @param {Turn} turn */
+function leftOf({ a, r, notes, foot }) {
+  const joined = (pieces) => pieces.map(({ html }) => html).join("");
+  const root = element("div", "llm-magic mathjax_ignore tex2jax_ignore");
+  root.innerHTML = joined(a);
+  if (r.length) {
+    const reasoning = element("details", "llm-magic-reasoning");
+    reasoning.innerHTML = joined(r);
+    reasoning.prepend(element("summary", "", "Reasoning"));
+    root.prepend(reasoning);
+  }
+  for (const line of [...(notes ?? []), foot]) if (line) root.append(element("p", "llm-magic-notice", line));
+  return { "text/html": root.outerHTML, "text/plain": root.textContent };
+}
+
 /**
- * Put what is kept of the answer in the place of this widget's view, where the notebook can be got at: a page that was
- * loaded again does not know which of its outputs the kernel's updates are for.
+ * Put what is kept of the answer in the place of a widget's view, where the notebook can be got at: a page that was loaded
+ * again does not know which of its outputs the kernel's updates are for.
  */
-function place(model, { id, data }) {
+function place(model, id, data) {
   try {
     for (const { outputs } of model.widget_manager?.context?.model?.cells ?? []) {
       for (let index = 0; index < (outputs?.length ?? 0); index += 1) {
@@ -26,8 +41,18 @@ export default () => {
     // The store listens from here on: what came before a view was drawn is in it.
     initialize({ model }) {
       store = createStore(model);
-      store.listen((message) => message.k === "kept" && place(model, message));
-      return () => store.close();
+      const { state } = store;
+      store.listen((message) => message.k === "kept" && place(model, state.t, message.data));
+      const kernel = model.widget_manager?.kernel;
+      // A kernel that ends in the middle cannot leave the static output. The store has noted it on the turn by now.
+      const onStatus = (_kernel, status) => {
+        if (FINAL_STATUS.has(status)) place(model, state.t, leftOf(state.turns[state.order[0]]));
+      };
+      kernel?.statusChanged?.connect(onStatus);
+      return () => {
+        kernel?.statusChanged?.disconnect(onStatus);
+        store.close();
+      };
     },
     render({ model, el }) {
       const [id] = store.state.order;
