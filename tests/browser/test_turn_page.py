@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,11 @@ _CHECK = """
     const answer = el.querySelector(".llm-magic-answer").cloneNode(true);
     for (const buttons of answer.querySelectorAll(".llm-magic-code-actions")) buttons.remove();
     for (const lines of answer.querySelectorAll(".llm-magic-lines")) lines.replaceWith(...lines.childNodes);
+    // What has formulas tells the typesetter which of its text is none.
+    for (const block of answer.querySelectorAll(":scope > .mathjax_ignore")) {
+      block.classList.remove("mathjax_ignore", "tex2jax_ignore");
+      if (!block.className) block.removeAttribute("class");
+    }
     return packed(answer).innerHTML;
   };
   const parsed = (html) => {
@@ -232,6 +238,34 @@ def test_a_later_page_begins_with_the_whole(page: Page) -> None:
     early.send(2, [Piece(html="<li>b</li>\n</ul>\n", context="ul"), Piece(html="<p>end</p>\n")])
 
     assert page.evaluate(_CHECK, early.steps) == []
+
+
+_USED = {"model": "m", "in": 12_000, "out": 900, "cached": 8000, "reasoning": 300, "cost": "$0.02", "est": False}
+
+
+@pytest.mark.parametrize(
+    ("figures", "says"),
+    [
+        ({"model": "m", "age": 1.24, "est": True}, r"m · \d+\.\d s"),
+        (_USED | {"age": 62}, r"m · 12,000 \(8,000 cached\) → 900 \(300 reasoning\) tokens · 1 min \d+ s · \$0\.02"),
+        (_USED | {"age": 10, "first": 1}, r"m · 12,000 .* → 900 .* tokens · \d+ tokens/s · \d+\.\d s · \$0\.02"),
+        (_USED | {"age": 1, "est": True}, r"m · ~12,000 \(8,000 cached\) → ~900 \(~300 reasoning\) tokens · .*"),
+        (
+            {"model": "<b>m", "out": 5, "age": 0, "cost": "price unknown"},
+            r"<b>m · 5 tokens · \d+\.\d s · price unknown",
+        ),
+    ],
+)
+def test_the_bar_says_what_is_known(page: Page, figures: dict[str, Any], says: str) -> None:
+    """Cached and reasoning tokens apart, what is estimated marked, what is not known left out."""
+    sender = Sender()
+    opened(page, sender)
+    sender.send(0, [], fig=figures)
+    page.evaluate(_CHECK, sender.steps)
+
+    shown = page.evaluate("() => views[0].querySelector('.llm-magic-figures').textContent")
+
+    assert re.fullmatch(says, shown), shown
 
 
 def test_one_view_is_small() -> None:
