@@ -214,6 +214,8 @@ def main(folder: Path) -> None:
         LabServer(Path(home)) as lab_server,
         sync_playwright() as playwright,
     ):
+        # Longer than it takes on a busy machine; what is waited for comes.
+        expect.set_options(timeout=60_000)
         browser: Browser = launch(playwright.chromium, path)
         lab = Lab(lab_server, browser)
         try:
