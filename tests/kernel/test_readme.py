@@ -30,7 +30,7 @@ def test_readme_is_short_and_has_its_commands() -> None:
     assert [block.strip().partition(" && ")[0] for language, block in BLOCKS if not language][:2] == [
         "python3 -m venv .venv"
     ] * 2
-    assert (ROOT / "docs" / "answer.png").stat().st_size > 10_000
+    assert (ROOT / "docs" / "panel.png").stat().st_size > 10_000
 
 
 def test_python_snippet_runs(tmp_path: Path, fake_server: FakeServer) -> None:
