@@ -88,7 +88,7 @@ def _cleaner() -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=set(TAGS),
         attributes=ATTRIBUTES,
-        tag_attribute_values={tag: {"dir": {"ltr", "rtl"}} for tag in DIRECTED},
+        tag_attribute_values={tag: {"dir": {"ltr", "rtl"}} for tag in DIRECTED} | {"a": {"target": {"_blank"}}},
         allowed_classes=CLASSES,
         url_schemes=set(LINK_SCHEMES),
         url_relative="deny",

@@ -168,7 +168,8 @@ def host_of(url: str) -> str:
 
 def _link_open(tokens: Sequence[Token], index: int, _options: OptionsDict, _environment: Environment) -> str:
     href = str(tokens[index].attrs.get("href", ""))
-    return f'<a href="{html.escape(href)}">' if _LINK.match(href) else "<a>"
+    # A link of an answer that opened in its own tab would leave the notebook.
+    return f'<a href="{html.escape(href)}" target="_blank">' if _LINK.match(href) else "<a>"
 
 
 def _cell(tokens: Sequence[Token], index: int, _options: OptionsDict, _environment: Environment) -> str:

@@ -174,6 +174,8 @@ def _is_allowed(tag: str, name: str, value: str) -> bool:
             return value.lower().startswith(("http://", "https://", "mailto:"))
         case "a", "rel":
             return value == "noopener noreferrer"
+        case "a", "target":
+            return value == "_blank"
         case "ol", "start":
             return value.isdecimal()
         case "td" | "th", "align":

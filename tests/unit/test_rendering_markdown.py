@@ -102,7 +102,7 @@ def test_markdown_html_links_to_the_web_and_to_mail(url: str) -> None:
     html = markdown_html(f"[text]({url})")
 
     href = url.replace("&", "&amp;")
-    assert html == f'<p><a href="{href}" rel="noopener noreferrer">text</a></p>\n'
+    assert html == f'<p><a href="{href}" target="_blank" rel="noopener noreferrer">text</a></p>\n'
 
 
 @pytest.mark.parametrize(
