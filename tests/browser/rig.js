@@ -231,6 +231,9 @@ window.rig = (() => {
       await inTime(until(() => !panel.context.model.dirty), seconds, "being saved");
     },
 
+    /** Whether the notebook has changes that are not saved. */
+    isDirty: () => panel.context.model.dirty,
+
     shutdown: (seconds) => inTime(panel.sessionContext.shutdown(), seconds, "ending the kernel"),
 
     /** Whether the kernel is "idle", "busy" or else, as the page has it. */

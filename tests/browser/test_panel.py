@@ -168,6 +168,16 @@ def type_what_the_notebook_has_commands_for(panel: Panel) -> None:
     expect(panel.message).to_have_value("ddxab")
 
 
+def save_from_the_panel(panel: Panel) -> None:
+    """The keys that save the notebook save it from here, too."""
+    panel.notebook.set_source(0, "# saved from the panel")
+    panel.message.press("Control+s")
+
+    panel.page.wait_for_function("() => !rig.isDirty()")
+    assert "# saved from the panel" in panel.notebook.path.read_text()
+    expect(panel.message).to_be_focused()
+
+
 def ask_while_a_cell_waits(panel: Panel) -> None:
     """A cell that blocks keeps a question waiting, visibly."""
     panel.notebook.run_cell_nowait(4)
@@ -195,6 +205,7 @@ def test_story_of_a_user_who_asks_beside_the_notebook(lab: Lab, server: FakeServ
     insert_code_and_run_it(panel)
     ask_in_a_cell(panel, server)
     type_what_the_notebook_has_commands_for(panel)
+    save_from_the_panel(panel)
     ask_while_a_cell_waits(panel)
 
     assert panel.notebook.watch.errors == []

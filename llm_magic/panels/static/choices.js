@@ -77,7 +77,7 @@ const combobox = (input, list, { items, key, draw, pick, free, toggle }) => {
     refresh();
   });
   input.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (composes(event)) return;
     const isOpen = input.getAttribute("aria-expanded") === "true";
     if (event.key === "Enter") {
       handled(event);
@@ -132,7 +132,7 @@ const askFor = (place, { label, value = "", done, isLong = false, isOptional = f
           submit();
         },
         onkeydown: (event) => {
-          if (event.isComposing) return;
+          if (composes(event)) return;
           if (event.key === "Escape") {
             handled(event);
             end(null);

@@ -115,7 +115,7 @@ const createComposer = (panel) => {
     changed();
   });
   field.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (composes(event)) return;
     const isPlain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
     if (event.key === "Enter" && (isPlain || event.ctrlKey || event.metaKey)) {
       handled(event);

@@ -65,7 +65,7 @@ const createModelField = (panel) => {
     draw();
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.isComposing) return;
+    if (event.key !== "Escape" || composes(event)) return;
     const isDone = box.hidden && input.value === (store.state.head.model ?? "");
     handled(event);
     choices.close();

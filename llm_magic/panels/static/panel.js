@@ -1,6 +1,9 @@
 // The chat panel: a whole conversation beside the notebook, the one its cells use. Draws what the store holds; what the
 // user does goes to the kernel as a request, and comes back as a patch.
 
+/** While the focus is in an element with this, the front end's own keys (dd, Enter, Escape …) are not its keys. */
+const SUPPRESS = "data-lm-suppress-shortcuts";
+
 /**
  * What the parts of one view share.
  * @param {any} model The widget's model in the page.
@@ -10,12 +13,14 @@
 const createPanel = (model, store, desk) => {
   const line = make("p", { className: "lmp-told", role: "status" });
   const dismiss = toolButton("cross", "Dismiss", () => say("info", ""));
-  const told = make("div", { className: "lmp-row lmp-say", hidden: true }, line, dismiss);
+  // Always there, if empty: what is said in an element that has just been shown is not read out everywhere.
+  const told = make("div", { className: "lmp-row lmp-say" }, line, dismiss);
   const say = (kind, text) => {
-    told.hidden = !text;
-    told.dataset.kind = kind;
+    dismiss.hidden = !text;
+    told.dataset.kind = text ? kind : "none";
     setText(line, text);
   };
+  say("info", "");
   const running = () => store.state.order.filter((slot) => OPEN.has(store.state.turns[slot]?.s));
 
   const panel = {
@@ -64,6 +69,19 @@ const widenDock = () => {
   return () => style.remove();
 };
 
+/** Saving is for the notebook, from here too: left to the browser, it would save the page. Returns what ends that. */
+const passSaveOn = (node) => {
+  const decide = (event) => {
+    if (!node.contains(event.target)) return;
+    const isSave = (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s";
+    if (isSave) node.removeAttribute(SUPPRESS);
+    else node.setAttribute(SUPPRESS, "true");
+  };
+  // Before the front end looks at the key.
+  window.addEventListener("keydown", decide, true);
+  return () => window.removeEventListener("keydown", decide, true);
+};
+
 /** Build a view of the panel. */
 const createView = (model, store, desk) => {
   const panel = createPanel(model, store, desk);
@@ -72,23 +90,22 @@ const createView = (model, store, desk) => {
   Object.assign(panel, { await: log.await, fork: header.fork });
   const composer = createComposer(panel);
   panel.focus = composer.focus;
-  const wait = make("p", { className: "lmp-dim lmp-line lmp-wait", hidden: true });
+  const wait = make("p", { className: "lmp-dim lmp-wait", role: "status" });
   const node = make(
     "section",
     {
       className: "llm-magic-panel",
       "aria-label": "Chat",
-      // The notebook's own keys (dd, Enter, Escape …) are not its keys while the focus is here.
-      "data-lm-suppress-shortcuts": "true",
+      [SUPPRESS]: "true",
     },
     header.node,
     log.node,
     make("div", { className: "lmp-foot" }, wait, panel.told, composer.node),
   );
   node.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.isComposing && panel.stop()) handled(event);
-    // Nothing typed here is for the notebook around.
-    event.stopPropagation();
+    if (event.key === "Escape" && !composes(event) && panel.stop()) handled(event);
+    // Nothing else typed here is for the notebook around.
+    if (node.hasAttribute(SUPPRESS)) event.stopPropagation();
   });
   acceptDrops(node, composer.addFiles);
 
@@ -102,13 +119,10 @@ const createView = (model, store, desk) => {
   const drawWaiting = () => {
     clearTimeout(late);
     const others = desk.waiting().filter(({ name }) => name !== "ask" && name !== "names");
-    wait.hidden = true;
+    setText(wait, "");
     if (desk.hasEnded()) panel.say("error", ENDED);
     else if (others.length) {
-      late = setTimeout(() => {
-        wait.hidden = false;
-        setText(wait, panel.waitingFor());
-      }, LATE_MS);
+      late = setTimeout(() => setText(wait, panel.waitingFor()), LATE_MS);
     }
     composer.update();
   };
@@ -120,9 +134,18 @@ const createView = (model, store, desk) => {
   };
   header.draw();
   log.drawAll();
-  const ends = [store.view(draw), desk.watch(drawWaiting), log.close, () => clearTimeout(late)];
+  const sizes = new ResizeObserver(composer.fit);
+  sizes.observe(node);
+  const ends = [
+    store.view(draw),
+    desk.watch(drawWaiting),
+    passSaveOn(node),
+    log.close,
+    () => sizes.disconnect(),
+    () => clearTimeout(late),
+  ];
   drawWaiting();
-  return { node, shown: composer.fit, close: () => ends.forEach((end) => end()) };
+  return { node, close: () => ends.forEach((end) => end()) };
 };
 
 export default () => {
@@ -147,7 +170,6 @@ export default () => {
       const view = createView(model, store, desk);
       el.classList.add("llm-magic-panel-host");
       el.append(view.node);
-      view.shown();
       endWide();
       store.say("view");
       return view.close;

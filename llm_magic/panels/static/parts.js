@@ -74,6 +74,9 @@ const setText = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
 
+/** An input method composes with this key; Safari tells so of its last one by the old code alone. */
+const composes = (event) => event.isComposing || event.keyCode === 229;
+
 /** Handled here: neither the browser nor the notebook acts on it again. */
 const handled = (event) => {
   event.preventDefault();

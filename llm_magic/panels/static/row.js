@@ -70,7 +70,7 @@ const createEditor = (text, send, end) => {
   done.addEventListener("click", submit);
   field.addEventListener("input", () => fitHeight(field));
   field.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (composes(event)) return;
     if (event.key === "Escape") {
       handled(event);
       end();
