@@ -514,6 +514,17 @@ def test_earlier_turns_are_asked_for(opened: Opened) -> None:
     assert panel.requests == [{"do": "earlier", "buffers": []}]
 
 
+def test_who_asks_for_earlier_turns_is_not_sent_to_the_end(opened: Opened) -> None:
+    """Where all fitted into the log, the end was being followed; what comes above is what is looked at now."""
+    panel = opened({"s2": turn(2)}, head={"earlier": 1})
+    panel.button("Show earlier turns (1)").click()
+    panel.put("s1", **turn(1, a=["<p>text</p>" * 80]))
+    panel.patch(order=["s1", "s2"], head={"earlier": None})
+
+    expect(panel.turn(1).get_by_text("Question 1")).to_be_in_viewport()
+    expect(panel.turn(2)).not_to_be_in_viewport()
+
+
 def test_the_log_is_busy_while_it_is_written(opened: Opened) -> None:
     """Screen readers are told of answers when they are done, not of every token."""
     panel = opened({"s1": turn(1, **RUNNING)})
