@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-# JupyterLab shows at most 50 outputs a cell.
-PER_CELL = 48
+# Six in one output, and JupyterLab shows at most 50 outputs a cell.
+PER_CELL = 240
 PER_ANSWER = 50
 LETTERS_A_SECOND = 1500
 # Typeset first and last: MathJax is there while the others are drawn, and has had them all when the last is drawn.
@@ -49,9 +49,9 @@ shell = get_ipython()
 hostile = json.loads(Path("hostile.json").read_text())
 
 def show(texts):
-    for text in texts:
-        html = rendering.answer_html(rendering.markdown_html(text))
-        display({"text/html": html, "text/plain": rendering.plain_text(text)}, raw=True)
+    for at in range(0, len(texts), 6):
+        html = "".join(rendering.answer_html(rendering.markdown_html(text)) for text in texts[at : at + 6])
+        display({"text/html": html, "text/plain": rendering.plain_text("".join(texts[at : at + 6]))}, raw=True)
 
 def begin(name):
     shell.run_line_magic("chat", f"new {name}")
@@ -188,7 +188,7 @@ def cells(count: int) -> list[tuple[str, str]]:
             "ask(hostile['joined'], '-m in-model')",
         ],
         "lines": [f"ask(hostile['lines'][{at}::24], '-m {model} --quiet')" for at, model in enumerate(LINES)],
-        "errors": [f"fail(hostile['lines'][{at}::40], '{model}')" for at, model in enumerate(ERRORS)],
+        "errors": [f"fail(hostile['lines'][{at}::80], '{model}')" for at, model in enumerate(ERRORS)],
         "attached": [ATTACHED],
         "commands": ["%chat use lines", "%chat", "%chat use attached", "%chat", "%chat show 1", "%chat show 2"],
         "names": [NAMED],
@@ -259,7 +259,7 @@ def test_hostile_texts_are_harmless_by_every_path(lab: Lab, server: FakeServer, 
 def test_the_same_texts_bite_where_they_are_shown_as_they_are(lab: Lab, server: FakeServer, target: Target) -> None:
     """The corpus is hostile: shown as plain Markdown, it runs, asks the other host, and is seen to be there."""
     showing = Showing(lab, server, target, "lab")
-    showing.notebook.set_source(1, f"show_raw(hostile['all'][:{PER_CELL}])")
+    showing.notebook.set_source(1, "show_raw(hostile['all'][:40])")
 
     showing.notebook.run_cell(1)
 
