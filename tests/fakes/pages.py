@@ -72,12 +72,14 @@ class TurnPage:
     Attributes:
         store: What it has of the turn.
         said: Messages to it that were no patches.
+        states: The states of the turn that it has seen, in order.
     """
 
     def __init__(self, kernel: Kernel, model_id: str, whole: Mapping[str, Any]) -> None:
         self.model_id = model_id
         self.store = Store(whole)
         self.said: list[dict[str, Any]] = []
+        self.states: list[str] = [self.turn["s"]]
         self._kernel = kernel
         self._seen = len(kernel.messages)
 
@@ -144,6 +146,8 @@ class TurnPage:
             self.said.append(data["content"])
         elif not is_lossy and data["content"]["q"] > self.store.whole["q"]:
             self.store.apply(data["content"])
+        if self.turn["s"] != self.states[-1]:
+            self.states.append(self.turn["s"])
 
 
 def _opens_view(message: Received) -> bool:

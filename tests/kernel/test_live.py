@@ -39,11 +39,19 @@ def begun(chat: Chat) -> Iterator[Chat]:
     constants(chat, known=3.0, unknown=1.0, grace=60.0)
 
 
-def constants(chat: Chat, *, known: float = FOR_EVER_S, unknown: float = FOR_EVER_S, grace: float = FOR_EVER_S) -> None:
-    """Set how long views wait for a page, and widgets for a late one."""
+def constants(
+    chat: Chat,
+    *,
+    known: float = FOR_EVER_S,
+    unknown: float = FOR_EVER_S,
+    grace: float = FOR_EVER_S,
+    status: float = 0.5,
+) -> None:
+    """Set how long views wait for a page, widgets for a late one, and displays for something to show."""
     chat.run(
         "from llm_magic.magics import showing\nfrom llm_magic.views import live\n"
-        f"showing.KNOWN_PATIENCE_S, showing.UNKNOWN_PATIENCE_S, live.GRACE_S = {known}, {unknown}, {grace}",
+        f"showing.KNOWN_PATIENCE_S, showing.UNKNOWN_PATIENCE_S = {known}, {unknown}\n"
+        f"live.GRACE_S, live.STATUS_AFTER_S = {grace}, {status}",
         "constants",
     ).checked()
 
@@ -77,9 +85,8 @@ def test_page_sees_the_answer_grow_and_the_notebook_keeps_static_html(begun: Cha
     """The display is a widget while the answer arrives, and text and HTML alone in the end."""
     request_id, page = opened(begun, "%%chat -m slow@0.02 --raw\n" + "one **two** three four " * 5)
     page.see(lambda page: "<strong>two</strong>" in page.html)
-    assert page.turn["s"] == "running"
     page.see(lambda page: page.turn["s"] == "complete")
-    assert page.store.whole["head"] == {"control": True}
+    assert page.states[-2:] == ["running", "complete"]
     outcome = begun.kernel.finish(request_id).checked()
 
     (shown,) = outcome.of_type("display_data")
@@ -236,6 +243,7 @@ def test_bad_messages_are_dropped_without_a_word(begun: Chat) -> None:
 def test_kernel_looks_busy_until_the_cell_has_ended(begun: Chat) -> None:
     """After each message of a page the cell says again that it is busy; its own "idle" is the last word."""
     request_id, page = opened(begun, ENDLESS)
+    page.see(lambda page: page.store.whole["head"] == {"control": True})
     for _ in range(3):
         asked = page.say("need")
         idle = begun.kernel.wait_for(lambda message: status(message) == "idle", parent_id=asked)
@@ -292,13 +300,15 @@ live.shared_engine, former = Later, live.shared_engine
     assert sorted(instances(begun)) == sorted([*before, "Layout", "LiveWidget"])
 
 
-@pytest.mark.parametrize("ask", ["%%chat -m status-400", "%%chat -m silent --timeout 1"])
-def test_failed_ask_leaves_one_line_and_no_view(begun: Chat, ask: str) -> None:
+@pytest.mark.parametrize(("ask", "status"), [("%%chat -m status-400", FOR_EVER_S), ("%%chat -m silent --timeout 1", 0)])
+def test_failed_ask_leaves_one_line_and_no_view(begun: Chat, ask: str, status: float) -> None:
     """Where nothing had arrived the error is all there is, whether a view had been shown meanwhile or not."""
+    constants(begun, status=status)
+
     outcome = begun.run(f"{ask}\nhello")
 
     assert begun.one_line(outcome).startswith(("RequestRejectedError", "BackendTimeoutError"))
-    assert bool(outcome.of_type("comm_open")) is ("silent" in ask)
+    assert bool(outcome.of_type("comm_open")) is (status == 0)
     assert not any(shown for bundle in outcome.bundles for shown in bundle.values())
 
 
@@ -310,16 +320,14 @@ def test_front_end_without_widgets_is_remembered(begun: Chat, name: str) -> None
     recorded = Recorded.of(name)
 
     for is_first in (True, False):
-        request = recorded.request(
-            "%%chat -m tokens-100@100\ncount", cell=f"vscode-notebook-cell:/n.ipynb#W{is_first:d}"
+        request = recorded.request(ENDLESS, cell=f"vscode-notebook-cell:/n.ipynb#W{is_first:d}")
+        outcome = shown_as_html(
+            begun, begun.kernel.send("execute_request", request["content"], metadata=request["metadata"])
         )
-        outcome = begun.kernel.replay(request).checked()
 
         assert bool(outcome.of_type("comm_open")) is is_first
-        shown = [message.content["data"] for message in outcome.of_type("display_data", "update_display_data")]
-        assert [VIEW in bundle for bundle in shown[:2]] == [is_first, False]
-        assert "<p>" in shown[is_first]["text/html"]
-        assert set(kept(outcome)) == {"text/html", "text/plain"}
+        (first, *_) = outcome.of_type("display_data")
+        assert (VIEW in first.content["data"]) is is_first
     begun.run("%reload_ext llm_magic", "load").checked()
 
 
@@ -328,11 +336,24 @@ def test_page_that_does_not_come_costs_one_turn_its_widget(begun: Chat) -> None:
     constants(begun, known=0.2)
 
     for _ in range(2):
-        outcome = begun.run("%%chat -m tokens-100@100\ncount").checked()
-        assert outcome.of_type("comm_open")
-        shown = outcome.of_type("display_data", "update_display_data")
-        assert [VIEW in message.content["data"] for message in shown[:2]] == [True, False]
-        assert kept(outcome)["text/html"].count("<p>") >= 2
+        outcome = shown_as_html(begun, begun.kernel.submit(ENDLESS, cell_id="cell"))
+
+        (first,) = outcome.of_type("display_data")
+        assert VIEW in first.content["data"]
+
+
+def shown_as_html(chat: Chat, request_id: str) -> Outcome:
+    """What came of an endless answer, interrupted when it was shown without a widget."""
+
+    def is_html(message: Received) -> bool:
+        bundle = message.content.get("data", {})
+        return message.type.endswith("display_data") and VIEW not in bundle and "<p>" in bundle.get("text/html", "")
+
+    chat.kernel.wait_for(is_html, parent_id=request_id)
+    chat.kernel.interrupt()
+    outcome = chat.kernel.finish(request_id)
+    assert set(kept(outcome)) == {"text/html", "text/plain"}
+    return outcome
 
 
 def test_answer_that_waits_says_behind_what(begun: Chat) -> None:
