@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from llm_magic.views.feed import utf16_units
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.kernel.harness import Kernel, Received
+
+_TIMEOUT_S = 60.0
 
 
 class Store:
@@ -73,6 +76,7 @@ class TurnPage:
         store: What it has of the turn.
         said: Messages to it that were no patches.
         states: The states of the turn that it has seen, in order.
+        lost: Characters of the answer's HTML in patches that did not arrive.
     """
 
     def __init__(self, kernel: Kernel, model_id: str, whole: Mapping[str, Any]) -> None:
@@ -80,6 +84,7 @@ class TurnPage:
         self.store = Store(whole)
         self.said: list[dict[str, Any]] = []
         self.states: list[str] = [self.turn["s"]]
+        self.lost = 0
         self._kernel = kernel
         self._seen = len(kernel.messages)
 
@@ -117,12 +122,17 @@ class TurnPage:
         Args:
             condition: Called with this page.
             is_lossy: Patches do not arrive.
+
+        Raises:
+            TimeoutError: It does not come to hold.
         """
-        while True:
+        deadline = time.monotonic() + _TIMEOUT_S
+        while time.monotonic() < deadline:
             self.look(is_lossy=is_lossy)
             if condition(self):
                 return
-            self._kernel.wait_for(lambda _message: bool(self._unseen()))
+            self._kernel.wait_for(lambda _message: bool(self._unseen()), timeout_s=deadline - time.monotonic())
+        raise TimeoutError(f"not within {_TIMEOUT_S} s; the page has {self.store.whole}")
 
     def look(self, *, is_lossy: bool = False) -> None:
         """Take in what has come so far."""
@@ -144,7 +154,10 @@ class TurnPage:
                 self.store = Store(whole)
         elif data["content"]["k"] != "p":
             self.said.append(data["content"])
-        elif not is_lossy and data["content"]["q"] > self.store.whole["q"]:
+        elif is_lossy:
+            said = [turn["a"][2] for turn in data["content"].get("turns", {}).values() if "a" in turn]
+            self.lost += sum(len(one if isinstance(one, str) else one[1]) for pieces in said for one in pieces)
+        elif data["content"]["q"] > self.store.whole["q"]:
             self.store.apply(data["content"])
         if self.turn["s"] != self.states[-1]:
             self.states.append(self.turn["s"])
