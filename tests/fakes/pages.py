@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.kernel.harness import Kernel, Received
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S, _SILENCE_S = 60.0, 2.0
 
 
 class Store:
@@ -131,7 +131,11 @@ class TurnPage:
             self.look(is_lossy=is_lossy)
             if condition(self):
                 return
-            self._kernel.wait_for(lambda _message: bool(self._unseen()), timeout_s=deadline - time.monotonic())
+            try:
+                self._kernel.wait_for(lambda _message: bool(self._unseen()), timeout_s=_SILENCE_S)
+            except TimeoutError:
+                # Into silence a page says again what it needs: on its way there or back, a message may be held up.
+                self.say("need")
         raise TimeoutError(f"not within {_TIMEOUT_S} s; the page has {self.store.whole}")
 
     def look(self, *, is_lossy: bool = False) -> None:
