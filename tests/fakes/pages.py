@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.kernel.harness import Kernel, Received
 
 _TIMEOUT_S, _SILENCE_S = 60.0, 2.0
+_PRESSES = 10
 
 
 class Store:
@@ -113,8 +114,20 @@ class TurnPage:
         return self._kernel.send("llm_magic", {"k": kind, "t": whole["t"], "q": whole["q"], **more}, channel="control")
 
     def stop(self) -> str:
-        """Press Stop."""
-        return self.say("stop", turn=self.turn["w"])
+        """Press Stop, and again where nobody acknowledges it; id of the message that was heard."""
+        acknowledged = self._acknowledged()
+        for _ in range(_PRESSES):
+            sent = self.say("stop", turn=self.turn["w"])
+            try:
+                self._kernel.wait_for(lambda _message: self._acknowledged() > acknowledged, timeout_s=_SILENCE_S)
+            except TimeoutError:
+                continue
+            return sent
+        raise TimeoutError("nobody acknowledges a stop")
+
+    def _acknowledged(self) -> int:
+        data = [message.content["data"] for message in self._kernel.messages if self._is_told(message)]
+        return sum(one["method"] == "custom" and one["content"]["k"] == "ack" for one in data)
 
     def see(self, condition: Any, *, is_lossy: bool = False) -> None:
         """Take in what comes until a condition of this page holds.
@@ -145,11 +158,10 @@ class TurnPage:
         self._seen = len(self._kernel.messages)
 
     def _unseen(self) -> list[Received]:
-        return [
-            message
-            for message in self._kernel.messages[self._seen :]
-            if message.type == "comm_msg" and message.content["comm_id"] == self.model_id
-        ]
+        return [message for message in self._kernel.messages[self._seen :] if self._is_told(message)]
+
+    def _is_told(self, message: Received) -> bool:
+        return message.type == "comm_msg" and message.content["comm_id"] == self.model_id
 
     def _take(self, data: Mapping[str, Any], *, is_lossy: bool) -> None:
         if data["method"] == "update":
