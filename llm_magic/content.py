@@ -130,6 +130,50 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What became of one tool call, as the model is told.
+
+    Attributes:
+        call_id: Id of the call it answers.
+        name: The function's name, as the model wrote it.
+        parts: The content, in order; of an error, its text.
+        is_error: The call failed, was denied, or could not be made.
+        latency_s: How long the function ran, in seconds; None where it did not run.
+    """
+
+    call_id: str
+    name: str
+    parts: tuple[Part, ...] = ()
+    is_error: bool = False
+    latency_s: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; :meth:`from_dict` reads it."""
+        out: dict[str, Any] = {"call_id": self.call_id, "name": self.name}
+        out["parts"] = [part_to_dict(part) for part in self.parts]
+        if self.is_error:
+            out["is_error"] = True
+        if self.latency_s is not None:
+            out["latency_s"] = self.latency_s
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ToolResult:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            ContentError: A part is of an unknown type.
+        """
+        return cls(
+            call_id=str(data.get("call_id") or ""),
+            name=str(data.get("name") or ""),
+            parts=tuple(part_from_dict(part) for part in data.get("parts", ())),
+            is_error=bool(data.get("is_error")),
+            latency_s=data.get("latency_s"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message: who says what.
 

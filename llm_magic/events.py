@@ -2,18 +2,23 @@
 
 A stream is any number of deltas, at most one :class:`UsageReport`, and exactly one :class:`Completed`, which
 is its last event; a stream that breaks raises a ``BackendError`` instead of completing. Before it, the session may tell
-that it has to wait.
+that it has to wait; after it, how tools run, and that a further request of the same turn begins.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .content import ToolCall, ToolResult
     from .counts import Usage
+    from .permission import Question
+
+ToolState: TypeAlias = Literal["asking", "running", "done", "failed", "denied"]
+Reason: TypeAlias = Literal["tools", "repair", "fallback"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,48 @@ class Completed:
     service_tier: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProgress:
+    """Where one tool call of the answer stands. Told by the session, once for each state.
+
+    A call goes from asking (where the user has to allow it) to running and ends as done, failed (it raised, took too
+    long, is unknown, its arguments do not fit) or denied.
+
+    Attributes:
+        number: Which call of this turn, counted from 0 over all rounds.
+        round: In which request's answer it was made, from 1.
+        call: The call, whole.
+        state: Where it stands.
+        where: Where the function is defined ("cell 3, line 4", "statistics.py, line 20"); "" where unknown.
+        question: While asking: how to answer. Whoever shows it answers; see ``Ask.is_attended``.
+        result: Once ended: what the model is told.
+    """
+
+    number: int
+    round: int
+    call: ToolCall
+    state: ToolState
+    where: str = ""
+    question: Question | None = None
+    result: ToolResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextRound:
+    """The turn needs a further request: deltas from here on belong to that one. Told by the session.
+
+    Attributes:
+        number: Which request, from 2.
+        reason: tools: results go back to the model; repair: a typed answer did not fit and is asked for anew, what was
+            shown of it is void; fallback: the server refused the form of the request, it is asked in another.
+        text: One line for the user, "" where there is nothing to say.
+    """
+
+    number: int
+    reason: Reason
+    text: str = ""
+
+
 Event: TypeAlias = (
     TextDelta
     | ReasoningDelta
@@ -155,5 +202,7 @@ Event: TypeAlias = (
     | Sending
     | Notice
     | Opened
+    | ToolProgress
+    | NextRound
     | Completed
 )

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
-from .content import Message, ToolCall, message, text_of
+from .content import Message, TextPart, ToolCall, ToolResult, message, text_of
 from .counts import Usage
 from .events import (
     Completed,
     Event,
     LogprobsDelta,
+    NextRound,
     Notice,
     Opened,
     ReasoningDelta,
@@ -27,12 +28,16 @@ from .events import (
     Sending,
     TextDelta,
     ToolCallDelta,
+    ToolProgress,
     UsageReport,
     Waiting,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .content import Part
+    from .events import Reason
 
 Status: TypeAlias = Literal["complete", "interrupted", "truncated", "failed"]
 
@@ -51,6 +56,68 @@ def chained(seen: str, turn_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One request of a turn before its last: what came, and what was answered to it.
+
+    Attributes:
+        reason: Why another request followed: tools, repair or fallback; see ``events.NextRound``.
+        text: What the model said, exactly as it came.
+        reasoning: What it thought aloud.
+        tool_calls: Functions it wanted called.
+        results: What became of them, in the same order.
+        error: Why the answer could not stand, one line; None where tools were called.
+        finish_reason: stop, length, tool_calls, content_filter, unknown; None where the request was refused.
+        model: The model that answered, None where none did.
+        usage: Tokens of this request.
+        cost_usd: Price in US dollars, None where no price is known.
+        request_id: The server's id of the request.
+        latency_s: From sending to the end of the answer, in seconds; running tools not included.
+        ttft_s: From sending to the first piece of the answer, in seconds; None where none came.
+        retries: Retries before the first byte. Count.
+    """
+
+    reason: Reason
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    error: str | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = None
+    request_id: str | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    retries: int = 0
+
+    def messages(self) -> tuple[Message, ...]:
+        """The step as context: nothing but calls of tools and their results is sent again.
+
+        A tool's message takes text only: pictures follow in one message of the user's.
+        """
+        if self.reason != "tools":
+            return ()
+        said = Message(role="assistant", parts=message("assistant", self.text).parts, tool_calls=self.tool_calls)
+        told = [
+            Message(
+                role="tool",
+                parts=tuple(part for part in result.parts if isinstance(part, TextPart)),
+                tool_call_id=result.call_id,
+            )
+            for result in self.results
+        ]
+        shown = [part for result in self.results for part in _shown(result)]
+        return (said, *told, *([Message(role="user", parts=tuple(shown))] if shown else []))
+
+
+def _shown(result: ToolResult) -> tuple[Part, ...]:
+    """What of a result a tool's message cannot hold, with its origin before it."""
+    parts = tuple(part for part in result.parts if not isinstance(part, TextPart))
+    return (TextPart(text=f"From the tool {result.name}:"), *parts) if parts else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One version of one ask: what was asked, what came back, what it cost.
 
@@ -61,12 +128,14 @@ class Turn:
         status: complete; interrupted by the user; truncated (the stream ended without its end); failed.
         reasoning: What the model thought aloud.
         refusal: The refusal, where the model refused.
-        tool_calls: Functions the model wanted called.
+        tool_calls: Functions the last request's answer wanted called; nobody has.
+        steps: The requests before the last, in order: rounds of tools, tries that could not stand.
+        tool_names: Names of the tools that were handed over.
         logprobs: Per answer token what the server sent (token, logprob, bytes, top_logprobs); None if not asked.
         finish_reason: stop, length, tool_calls, content_filter, unknown; None where the answer is not whole.
         error: Why it is not complete, one line; None where it is.
-        usage: Tokens of the request.
-        cost_usd: Price in US dollars, None where no price is known.
+        usage: Tokens of all its requests.
+        cost_usd: Price of all its requests in US dollars, None where one of them has no known price.
         backend: Name of the backend.
         requested_model: The model asked for.
         model: The model that answered, None where none did.
@@ -91,6 +160,8 @@ class Turn:
     reasoning: str = ""
     refusal: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    steps: tuple[Step, ...] = ()
+    tool_names: tuple[str, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] | None = None
     finish_reason: str | None = None
     error: str | None = None
@@ -128,8 +199,9 @@ class Turn:
         return "\n".join(text_of(item.parts) for item in self.prompt)
 
     def messages(self) -> tuple[Message, ...]:
-        """The turn as context: the prompt, then the answer. Reasoning and tool calls are not sent again."""
-        return (*self.prompt, message("assistant", self.text or self.refusal))
+        """The turn as context: the prompt, the rounds of tools, the answer. Reasoning is not sent again."""
+        rounds = (item for step in self.steps for item in step.messages())
+        return (*self.prompt, *rounds, message("assistant", self.text or self.refusal))
 
 
 class TurnBuilder:
@@ -214,7 +286,7 @@ class TurnBuilder:
                 self._retries = max(self._retries, event.retries)
             case Completed():
                 self.completed = event
-            case Waiting() | Sending():
+            case Waiting() | Sending() | ToolProgress() | NextRound():
                 pass
             case _:
                 assert_never(event)

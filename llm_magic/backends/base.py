@@ -42,6 +42,7 @@ class Request:
             goes on from the end of a last message that is the assistant's.
         params: Further request parameters by their OpenAI name (temperature, max_tokens, seed, stop …); values
             are JSON. None values are not sent.
+        tools: The tools handed over, in the protocol's own form; nothing is sent where there are none.
         is_streaming: False asks for the answer in one piece; the events are the same.
         timeouts: How long to wait.
         max_retries: How often to try again before the first byte. Count.
@@ -50,6 +51,7 @@ class Request:
     model: str
     messages: tuple[Message, ...]
     params: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[Mapping[str, Any], ...] = ()
     is_streaming: bool = True
     timeouts: Timeouts = Timeouts()
     max_retries: int = 2

@@ -88,6 +88,8 @@ class Dialect:
             "messages": [wire.message_to_openai(wire.sendable(message)) for message in request.messages],
             **params,
         }
+        if request.tools:
+            body["tools"] = [dict(tool) for tool in request.tools]
         if request.is_streaming:
             body["stream"] = True
             if taken.has_stream_options:
