@@ -66,8 +66,8 @@ def page() -> str:
     lines = [
         "# Capabilities",
         "",
-        "What a client of the OpenAI protocol has to be able to do, row by row, and the tests that prove it; gathered from",
-        "five public wrappers. Made by `python docs/generate.py` from `capabilities.toml` and the tests' markers.",
+        "What a client of the OpenAI protocol has to be able to do, row by row, and the tests that prove it; gathered",
+        "from five public wrappers. Made by `python docs/generate.py` from `capabilities.toml` and the tests' markers.",
         "",
         f"{len(known['rows'])} rows: {n_proved} proved by tests, {n_reasons} with a reason why no test here can.",
     ]
@@ -75,8 +75,8 @@ def page() -> str:
         lines += ["", f"## {letter}. {title}", "", "| row | capability | proved by |", "| --- | --- | --- |"]
         for row, text in known["rows"].items():
             if row[0] == letter:
-                proof = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in by_row[row])
-                lines.append(f"| {row} | {_cell(text)} | {proof or _cell(known['reasons'].get(row, ''))} |")
+                tests = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in by_row[row])
+                lines.append(f"| {row} | {_cell(text)} | {tests or _cell(known['reasons'].get(row, ''))} |")
     return "\n".join(lines) + "\n"
 
 
