@@ -8,40 +8,37 @@ the events of a :class:`~llm_magic.run.Run`; they decide nothing. Whoever else w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .accounting import estimated, may_be_billed, price
+from .answering import Answering, Places, uncancel
 from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
 from .cells import gone_notice
-from .continuation import Seam
-from .counts import Usage
 from .engine import Engine, shared_engine
-from .errors import BackendError, BackendTimeoutError, Interrupted, LLMMagicError
-from .events import Sending, Waiting
+from .errors import Interrupted, LLMMagicError
+from .events import Waiting
 from .interrupts import linger
 from .keeper import PATIENCE_S
 from .ledger import row_from_turn
 from .run import Outcome, Run
 from .slots import Conversation
-from .stopping import Stops, stop_strings
 from .store import Draft
-from .turns import Status, Turn, TurnBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
 
+    from .answering import Answer
     from .config import Config, Origin, Value
     from .events import Event
     from .ledger import LedgerRow
     from .news import Watcher
     from .slots import CellKey, Slot
+    from .turns import Status, Turn
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 2.0
@@ -80,7 +77,7 @@ class Session(Archive):
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
         self._busy: dict[str, asyncio.Semaphore] = {}
-        self._in_flight: tuple[int, asyncio.Semaphore] | None = None
+        self._places = Places(lambda: int(self.config.get("max_in_flight")))
 
     # Asking
 
@@ -227,14 +224,14 @@ class Session(Archive):
         try:
             await busy.acquire()
         except asyncio.CancelledError:
-            _uncancel()
-            return await self._keep(plan, TurnBuilder(plan.base), status="interrupted", was_sent=False)
+            uncancel()
+            return await self._unsent(plan, status="interrupted")
         try:
             try:
                 again = self._plan(plan.ask, plan.conversation, plan.slot)
             except LLMMagicError as exc:
                 # It could be sent when it was asked, and cannot any more: a setting was changed meanwhile.
-                return await self._keep(plan, TurnBuilder(plan.base), status="failed", error=exc, was_sent=False)
+                return await self._unsent(plan, status="failed", error=exc)
             # The turn has been known by its id since it was asked.
             plan = replace(again, base=replace(again.base, id=plan.base.id))
             return await self._stream(plan, emit, has_waited=has_waited)
@@ -242,106 +239,32 @@ class Session(Archive):
             busy.release()
 
     async def _stream(self, plan: Plan, emit: Callable[[Event], None], *, has_waited: bool = False) -> Outcome:
-        builder = TurnBuilder(plan.base)
-        status: Status | None = None
-        error: LLMMagicError | None = None
-        was_sent = False
-        drafting = asyncio.create_task(self._draft(plan, builder))
+        answering = Answering(plan, emit=emit, places=self._places)
+        drafting = asyncio.create_task(self._draft(plan, answering))
         try:
-            async with asyncio.timeout(plan.ask.timeout_s), self._place(emit, has_waited=has_waited):
-                was_sent = True
-                await self._consume(plan, builder, emit)
-        except asyncio.CancelledError:
-            _uncancel()
-            status = "interrupted"
-        except TimeoutError as exc:
-            error = BackendTimeoutError(f"No whole answer within {plan.ask.timeout_s} s.", is_billable=True)
-            error.__cause__ = exc
-        except LLMMagicError as exc:
-            error = exc
-        except Exception as exc:  # noqa: BLE001  # a backend that breaks its promise must not lose the turn; shown below
-            error = BackendError(
-                f"The backend {plan.info.name!r} failed: {type(exc).__name__}: {exc}", is_billable=True
-            )
-            error.__cause__ = exc
+            answer = await answering.answer(has_waited=has_waited)
         finally:
             drafting.cancel()
-        return await self._keep(plan, builder, status=status, error=error, was_sent=was_sent)
+        return await self._keep(plan, answer)
 
-    async def _consume(self, plan: Plan, builder: TurnBuilder, emit: Callable[[Event], None]) -> None:
-        stream = plan.backend.stream(plan.request)
-        stops = Stops(stop_strings(plan.request.params), builder=builder, show=emit)
-        seam = Seam(plan.ask.continues, plan.info.continues, builder=builder, show=emit, take=stops.add)
-        try:
-            async for event in stream:
-                seam.add(event)
-                # An answer in one piece is all here, and so is what it is billed.
-                if stops.is_met and plan.request.is_streaming:
-                    break
-        finally:
-            seam.end()
-            stops.end()
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
-
-    @contextlib.asynccontextmanager
-    async def _place(self, emit: Callable[[Event], None], *, has_waited: bool) -> AsyncIterator[None]:
-        """One of the places for requests in flight."""
-        places = self._places()
-        if places.locked():
-            has_waited = True
-            emit(Waiting(reason="other answers are under way"))
-        async with places:
-            if has_waited:
-                emit(Sending())
-            yield
-
-    def _places(self) -> asyncio.Semaphore:
-        limit = self.config.get("max_in_flight")
-        if self._in_flight is None or self._in_flight[0] != limit:
-            self._in_flight = (limit, asyncio.Semaphore(limit))
-        return self._in_flight[1]
-
-    async def _draft(self, plan: Plan, builder: TurnBuilder) -> None:
+    async def _draft(self, plan: Plan, answering: Answering) -> None:
         """Write what has come, once a second: as it is to be kept if this process is killed."""
         if self.keeper is None or plan.slot is None:
             return
         while True:
             await asyncio.sleep(DRAFT_EVERY_S)
-            usage = estimated(plan.request, builder)
-            turn = builder.build(
-                status="interrupted" if builder.text else "failed",
-                error="the kernel ended",
-                usage=usage,
-                cost_usd=price(plan, usage, None),
-            )
+            turn = answering.draft()
             row = self._row(plan, turn)
             draft = Draft(turn=turn, row=row, conversation=plan.conversation.id, slot=plan.slot.id)
             await _waited(self.keeper.keep_draft(self.snapshot(plan.conversation), draft))
 
-    async def _keep(
-        self,
-        plan: Plan,
-        builder: TurnBuilder,
-        *,
-        status: Status | None = None,
-        error: LLMMagicError | None = None,
-        was_sent: bool,
-    ) -> Outcome:
-        usage = builder.usage
-        if usage is None and was_sent and may_be_billed(builder, error):
-            usage = estimated(plan.request, builder)
-        model = builder.completed.model if builder.completed else None
-        turn = builder.build(
-            status=status,
-            error=error.message if error else None,
-            request_id=getattr(error, "request_id", None),
-            usage=usage,
-            cost_usd=price(plan, usage or Usage(), model),
-        )
-        if isinstance(error, BackendError):
-            turn = replace(turn, retries=max(turn.retries, error.retries))
+    async def _unsent(self, plan: Plan, *, status: Status, error: LLMMagicError | None = None) -> Outcome:
+        """Keep an ask that has waited, and will not be sent any more."""
+        answering = Answering(plan, emit=lambda _event: None, places=self._places)
+        return await self._keep(plan, answering.ended(status=status, error=error))
+
+    async def _keep(self, plan: Plan, answer: Answer) -> Outcome:
+        turn = answer.turn
         row = self._row(plan, turn)
         with self.lock:
             if plan.slot is not None:
@@ -356,7 +279,7 @@ class Session(Archive):
             # Who interrupts wants the cell back at once, and all but the last second has been written.
             if turn.status != "interrupted":
                 await _waited(writing)
-        return Outcome(turn=turn, error=error)
+        return Outcome(turn=turn, error=answer.error)
 
     def _row(self, plan: Plan, turn: Turn) -> LedgerRow:
         return row_from_turn(
@@ -369,13 +292,6 @@ class Session(Archive):
             api="chat",
             organization=plan.info.organization,
         )
-
-
-def _uncancel() -> None:
-    # The cancellation was ours and has done its work: what follows (keeping the turn) may await again.
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()
 
 
 async def _waited(writing: Future[None]) -> None:
