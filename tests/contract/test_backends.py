@@ -83,6 +83,7 @@ def test_the_scripted_backend_keeps_the_protocol() -> None:
 # What is sent
 
 
+@pytest.mark.capability("B19", "C5")
 def test_a_request_is_sent_as_it_is(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     """Path, key, user agent, body; usage is asked for by default."""
     system = Message(role="system", parts=(TextPart(text="be brief"),))
@@ -103,6 +104,7 @@ def test_a_request_is_sent_as_it_is(backend: OpenAIBackend, fake_server: FakeSer
     }
 
 
+@pytest.mark.capability("C2", "C3", "J6")
 def test_pictures_arrive_whole_and_in_order(backend: OpenAIBackend) -> None:
     """Bytes, detail and place, as a server sees them that looks at them."""
     pictures = [ImagePart(data=bytes([n]) * 1000, media_type="image/png", detail="low") for n in range(3)]
@@ -127,6 +129,7 @@ def test_ten_megabytes_of_prompt_arrive(backend: OpenAIBackend, fake_server: Fak
 # What comes back
 
 
+@pytest.mark.capability("E1", "E6", "C12")
 @pytest.mark.parametrize("is_streaming", [True, False])
 @pytest.mark.parametrize("model", ["echo", "content-list", "no-usage", "non-stream", "non-stream-untyped"])
 def test_an_answer_is_the_same_in_every_form(backend: OpenAIBackend, model: str, *, is_streaming: bool) -> None:
@@ -142,6 +145,7 @@ def test_an_answer_is_the_same_in_every_form(backend: OpenAIBackend, model: str,
         assert (answer.usage.input_tokens, answer.usage.output_tokens) == (11, 4)
 
 
+@pytest.mark.capability("G3", "G6", "G16")
 @pytest.mark.parametrize("model", ["comments", "crlf", "multiline", "bytewise", "usage-with-choices", "empty-chunks"])
 def test_streams_are_read_in_every_form(backend: OpenAIBackend, fake_server: FakeServer, model: str) -> None:
     """Comments, line ends, events of several lines, byte by byte, usage anywhere, empty chunks."""
@@ -191,6 +195,7 @@ def test_a_megabyte_in_one_chunk_arrives(backend: OpenAIBackend) -> None:
     assert len(ask(backend, "megabyte").text) == 1_000_000
 
 
+@pytest.mark.capability("F1", "F2", "F3")
 @pytest.mark.parametrize("model", ["think", "reasoning", "reasoning-openrouter", "deepseek-r1"])
 @pytest.mark.parametrize("is_streaming", [True, False])
 def test_thoughts_come_apart_from_the_answer(backend: OpenAIBackend, model: str, *, is_streaming: bool) -> None:
@@ -200,6 +205,7 @@ def test_thoughts_come_apart_from_the_answer(backend: OpenAIBackend, model: str,
     assert (answer.reasoning, answer.text) == ("first I think", "then I say")
 
 
+@pytest.mark.capability("E21")
 def test_a_refusal_is_no_answer(backend: OpenAIBackend) -> None:
     """It comes in events of its own."""
     answer = ask(backend, "refusal")
@@ -207,6 +213,7 @@ def test_a_refusal_is_no_answer(backend: OpenAIBackend) -> None:
     assert (answer.text, "".join(event.text for event in answer.of_type(RefusalDelta))) == ("", "I cannot do that.")
 
 
+@pytest.mark.capability("G8")
 @pytest.mark.parametrize("model", ["tool-call", "tool-call-no-index", "tool-call-stop"])
 @pytest.mark.parametrize("is_streaming", [True, False])
 def test_tool_calls_come_whole(backend: OpenAIBackend, model: str, *, is_streaming: bool) -> None:
@@ -221,6 +228,7 @@ def test_tool_calls_come_whole(backend: OpenAIBackend, model: str, *, is_streami
     assert answer.completed.finish_reason == "tool_calls"
 
 
+@pytest.mark.capability("E19")
 def test_an_empty_answer_is_an_answer(backend: OpenAIBackend) -> None:
     """It is complete, and it is billed."""
     answer = ask(backend, "empty")
@@ -229,6 +237,7 @@ def test_an_empty_answer_is_an_answer(backend: OpenAIBackend) -> None:
     assert (answer.text, answer.usage and answer.usage.output_tokens) == ("", 0)
 
 
+@pytest.mark.capability("E2", "E3")
 @pytest.mark.parametrize(
     ("model", "reason"),
     [("length", "length"), ("content_filter", "content_filter"), ("end_turn", "stop"), ("eos", "stop")],
@@ -241,6 +250,7 @@ def test_finish_reasons_are_ours(backend: OpenAIBackend, model: str, reason: str
     assert completed.finish_reason == reason
 
 
+@pytest.mark.capability("G12")
 @pytest.mark.parametrize(
     ("model", "reason"), [("no-done", "stop"), ("drop-after-end", "stop"), ("truncated-done", "unknown")]
 )
@@ -264,6 +274,7 @@ def test_only_the_first_of_two_answers_is_read(backend: OpenAIBackend) -> None:
 # Streams that break
 
 
+@pytest.mark.capability("G21")
 @pytest.mark.parametrize(
     ("model", "kind", "says"),
     [
@@ -323,6 +334,7 @@ def test_an_answer_in_one_piece_has_the_time_of_a_whole_one(backend: OpenAIBacke
     assert time.monotonic() - start >= 0.5
 
 
+@pytest.mark.capability("E7")
 @pytest.mark.parametrize("is_streaming", [True, False])
 @pytest.mark.parametrize("model", ["html", "not-a-completion"])
 def test_a_reply_of_another_kind_is_shown_short(backend: OpenAIBackend, model: str, *, is_streaming: bool) -> None:
@@ -338,6 +350,7 @@ def test_a_reply_of_another_kind_is_shown_short(backend: OpenAIBackend, model: s
 # Errors before the answer
 
 
+@pytest.mark.capability("H10")
 @pytest.mark.parametrize(
     ("model", "kind", "status"),
     [
@@ -382,6 +395,7 @@ def test_a_rate_limit_says_when_to_try_again(backend: OpenAIBackend) -> None:
     assert "wait 3600 s: try again after" in (ask(backend, "status-429@3600").failure.hint or "")
 
 
+@pytest.mark.capability("H1", "H2")
 @pytest.mark.parametrize(
     ("model", "reason", "wait_s"),
     [
@@ -414,6 +428,7 @@ def test_a_passing_fault_is_tried_again_and_shown(
     assert one.raw == two.raw
 
 
+@pytest.mark.capability("H2")
 def test_a_retry_is_told_before_it_is_waited_for(backend: OpenAIBackend) -> None:
     """The user reads why nothing happens while nothing happens."""
 
@@ -442,6 +457,7 @@ def test_retries_end(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     assert ask(backend, request("status-500", max_retries=0)).of_type(Retrying) == []
 
 
+@pytest.mark.capability("H3")
 def test_nothing_is_tried_again_once_the_answer_began(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     """It would be billed twice."""
     ask(backend, request("drop", max_retries=5))
@@ -462,6 +478,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
 # Servers that take less than others
 
 
+@pytest.mark.capability("B19")
 @pytest.mark.parametrize("argument", ["", "@422", "@unnamed"])
 def test_usage_is_not_asked_for_where_it_is_refused(
     backend: OpenAIBackend, fake_server: FakeServer, argument: str
@@ -474,6 +491,7 @@ def test_usage_is_not_asked_for_where_it_is_refused(
     assert answer.of_type(Retrying) == []
 
 
+@pytest.mark.capability("B2")
 @pytest.mark.parametrize("model", ["wants-max-tokens", "wants-max-completion-tokens"])
 def test_the_limit_goes_by_the_name_the_server_wants(fake_server: FakeServer, model: str) -> None:
     """Whichever it is."""
@@ -495,6 +513,7 @@ def test_a_server_that_wants_neither_name_is_asked_no_more(backend: OpenAIBacken
     assert len(fake_server.requests) == 2
 
 
+@pytest.mark.capability("B1")
 def test_a_refused_temperature_is_left_out_and_told(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     """Once learned, it is not sent again; the user reads it beside each answer."""
     answer = ask(backend, request("refuses-temperature", params={"temperature": 0.5}), times=2)
@@ -521,6 +540,7 @@ def test_two_streams_at_once_may_both_be_refused_first(backend: OpenAIBackend) -
 # Leaving
 
 
+@pytest.mark.capability("G22")
 @pytest.mark.parametrize("model", ["silent", "dead-slot", "stall", "tokens-100000@200"])
 def test_a_cancelled_request_lets_go_of_its_connection(
     backend: OpenAIBackend, fake_server: FakeServer, model: str

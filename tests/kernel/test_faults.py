@@ -72,6 +72,7 @@ def test_broken_stream_keeps_the_partial_answer(chat: Chat, model: str) -> None:
     check_next_ask_works(chat)
 
 
+@pytest.mark.capability("G21")
 def test_stall_ends_with_its_time(chat: Chat) -> None:
     """A stream that stops coming ends after the stall timeout, and the text so far is kept."""
     chat.begin()
@@ -139,6 +140,7 @@ def test_unusual_answers_are_whole(chat: Chat, model: str, text: str) -> None:
     check_next_ask_works(chat)
 
 
+@pytest.mark.capability("E19", "E21")
 def test_empty_answer_and_refusal_say_so(chat: Chat) -> None:
     """An empty answer is shown as such and not sent again; a refusal is shown and stored."""
     chat.begin()

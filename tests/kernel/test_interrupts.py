@@ -72,6 +72,7 @@ def interrupt_when(
     return outcome, request.disconnected_at - at
 
 
+@pytest.mark.capability("G22")
 def test_an_interrupt_closes_the_connection_within_half_a_second(chat: Chat) -> None:
     """The server sees it leave in that time: what is not wanted is not paid for."""
     chat.begin()
@@ -146,6 +147,7 @@ signal.raise_signal(signal.SIGINT)
     assert [name for name, _, _ in outcome.errors] == ["KeyboardInterrupt"]
 
 
+@pytest.mark.capability("G22")
 def test_interrupt_before_the_first_byte(chat: Chat) -> None:
     """Waiting for a silent server can be interrupted; the turn counts as not answered."""
     chat.begin()

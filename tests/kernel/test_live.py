@@ -81,6 +81,7 @@ def instances(chat: Chat) -> list[str]:
     return list(chat.kernel.value(code))
 
 
+@pytest.mark.capability("G20")
 def test_page_sees_the_answer_grow_and_the_notebook_keeps_static_html(begun: Chat) -> None:
     """The display is a widget while the answer arrives, and text and HTML alone in the end."""
     request_id, page = opened(begun, "%%chat -m slow@0.02 --raw\n" + "one **two** three four " * 5)
@@ -313,6 +314,7 @@ def test_failed_ask_leaves_one_line_and_no_view(begun: Chat, ask: str, status: f
     assert not any(shown for bundle in outcome.bundles for shown in bundle.values())
 
 
+@pytest.mark.capability("G20")
 @pytest.mark.parametrize("name", ["vscode", "colab"])
 def test_front_end_without_widgets_is_remembered(begun: Chat, name: str) -> None:
     """Where no page says hello in time, the answer goes on as static HTML, and later ones begin so."""

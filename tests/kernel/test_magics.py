@@ -22,6 +22,7 @@ def roles(chat: Chat, number: int = -1) -> list[str]:
     return [message["role"] for message in chat.server.requests[number].body["messages"]]
 
 
+@pytest.mark.capability("C7")
 def test_chat_is_remembered_and_shown_once(chat: Chat) -> None:
     """%%chat shows one safe display, returns nothing, and the next turn sees it."""
     chat.begin()
@@ -146,6 +147,7 @@ def test_empty_prompt_is_one_line(chat: Chat) -> None:
     assert len(chat.server.requests) == before
 
 
+@pytest.mark.capability("C3", "C8")
 def test_frames_and_pictures_are_sent_in_order(chat: Chat) -> None:
     """{{ df }} becomes text and {{ img }} a picture, in the order written."""
     chat.begin()
@@ -335,6 +337,7 @@ def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
     assert kernel.value(before) == clean
 
 
+@pytest.mark.capability("A3", "K12")
 def test_loading_imports_nothing_heavy_and_starts_no_thread(start_kernel: StartKernel) -> None:
     """%load_ext llm_magic loads none of openai, pandas, PIL, anywidget, numpy, and starts no thread."""
     kernel = start_kernel()

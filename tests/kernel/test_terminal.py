@@ -39,6 +39,7 @@ def ipython(home: Path, server: FakeServer, *lines: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.capability("G20")
 def test_terminal_prints_safe_text_and_every_ask_is_a_turn(tmp_path: Path, fake_server: FakeServer) -> None:
     """Answers are printed, escape sequences in them are not, and a line that is asked twice is two turns."""
     shown = ipython(

@@ -33,6 +33,7 @@ def test_usage_of_a_new_session_is_an_empty_table() -> None:
     assert run(code) == "0 True"
 
 
+@pytest.mark.capability("K12", "A3")
 def test_import_loads_nothing_heavy() -> None:
     """import llm_magic loads no openai, pandas, PIL, anywidget, numpy, and starts no thread."""
     code = (

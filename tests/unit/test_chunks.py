@@ -41,6 +41,7 @@ def calls(*pieces: dict[str, Any]) -> list[tuple[int, str, str, str]]:
     return [(e.index, e.id, e.name, e.arguments) for e in events if isinstance(e, ToolCallDelta)]
 
 
+@pytest.mark.capability("G6")
 def test_neighbouring_text_is_joined() -> None:
     """What one read brought is one delta; other kinds part it."""
     events, _ = read(
@@ -54,6 +55,7 @@ def test_neighbouring_text_is_joined() -> None:
     assert events == [TextDelta(text="ab"), RefusalDelta(text="no"), TextDelta(text="c")]
 
 
+@pytest.mark.capability("F1", "F4")
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
 def test_reasoning_comes_apart_from_text(key: str) -> None:
     """Both names of the field are known; tags after it are text."""
@@ -69,6 +71,7 @@ def test_both_names_of_the_reasoning_in_one_chunk_count_once() -> None:
     assert events == [ReasoningDelta(text="why")]
 
 
+@pytest.mark.capability("E6")
 def test_content_may_be_a_list_of_parts() -> None:
     """Text parts are text, thinking parts are thoughts, empty and unknown ones nothing."""
     parts = [
@@ -84,6 +87,7 @@ def test_content_may_be_a_list_of_parts() -> None:
     assert events == [ReasoningDelta(text="why"), TextDelta(text="so"), RefusalDelta(text="no")]
 
 
+@pytest.mark.capability("E6")
 def test_a_whole_completion_is_one_chunk() -> None:
     """Message, text and delta are read alike."""
     message = {"role": "assistant", "content": "so", "reasoning_content": "why", "tool_calls": None}
@@ -96,6 +100,7 @@ def test_a_whole_completion_is_one_chunk() -> None:
     assert read({"choices": [legacy]})[0] == [TextDelta(text="old")]
 
 
+@pytest.mark.capability("G3", "G16")
 def test_chunks_without_choices_are_read_for_their_usage() -> None:
     """No choices, null choices and no delta never fail, and the last usage that is not null counts."""
     reader = ChunkReader()
@@ -114,6 +119,7 @@ def test_chunks_without_choices_are_read_for_their_usage() -> None:
     assert reader.usage == Usage(input_tokens=4, output_tokens=5, total_tokens=9)
 
 
+@pytest.mark.capability("G14", "G15")
 def test_many_empty_chunks_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """More than ten in a row: one warning; ten, or with content between: none."""
     with caplog.at_level(logging.WARNING, logger="llm_magic"):
@@ -124,6 +130,7 @@ def test_many_empty_chunks_are_told_once(caplog: pytest.LogCaptureFixture) -> No
     assert len(caplog.records) == 1
 
 
+@pytest.mark.capability("E15")
 def test_only_the_first_answer_is_read() -> None:
     """Further choices, in the same chunk or in their own, are left out and told once."""
     second = {"index": 1, "delta": {"content": "second"}, "finish_reason": None}
@@ -135,6 +142,7 @@ def test_only_the_first_answer_is_read() -> None:
     assert events[1] == TextDelta(text="first")
 
 
+@pytest.mark.capability("G8", "G11")
 def test_tool_calls_are_numbered_by_appearance() -> None:
     """With indexes from 0 or 1, without any, with ids alone, with index 0 throughout: the calls are the same."""
     whole = [(0, "a", "f", "{}"), (1, "b", "g", "[]")]
@@ -152,6 +160,7 @@ def test_tool_calls_are_numbered_by_appearance() -> None:
     assert [item[0] for item in calls(call("f", "{}"), call("g", "[]"))] == [0, 1]
 
 
+@pytest.mark.capability("G8")
 def test_pieces_of_a_call_find_their_call() -> None:
     """By index, by id, or as the last one begun."""
     begun = {"function": {"name": "f", "arguments": ""}}
@@ -167,6 +176,7 @@ def test_arguments_that_are_no_text_are_written_as_json() -> None:
     assert calls({"function": {"name": "f", "arguments": {"a": 1}}}) == [(0, "", "f", '{"a": 1}')]
 
 
+@pytest.mark.capability("D18", "E18")
 def test_the_retired_function_call_is_a_tool_call() -> None:
     """Old servers still send it."""
     events, completed = read(chunk({"function_call": {"name": "f", "arguments": "{}"}}), chunk({}, "function_call"))
@@ -185,6 +195,7 @@ def test_tool_calls_set_the_finish_reason(caplog: pytest.LogCaptureFixture) -> N
     assert read(piece, chunk({}, "length"))[1].finish_reason == "length"
 
 
+@pytest.mark.capability("E2", "E3")
 @pytest.mark.parametrize(
     ("sent", "meant"),
     [
@@ -205,6 +216,7 @@ def test_finish_reasons_are_five(sent: str | None, meant: str) -> None:
     assert normalized_finish_reason(sent) == meant
 
 
+@pytest.mark.capability("G18")
 def test_model_and_tier_are_those_of_the_last_chunk() -> None:
     """A router may tell late which model answers."""
     _, completed = read(chunk(model="router"), chunk({}, "stop", model="gpt-x", service_tier="flex"), {"choices": []})
@@ -221,6 +233,7 @@ def test_logprobs_are_kept_as_sent() -> None:
     assert read(item)[0] == [TextDelta(text="a"), LogprobsDelta(tokens=(token,))]
 
 
+@pytest.mark.capability("F3")
 def test_thoughts_in_tags_are_told_apart() -> None:
     """Also where the family begins inside a thought."""
     assert read(chunk({"content": "<think>w"}), chunk({"content": "hy</think>so"}))[0] == [
@@ -233,6 +246,7 @@ def test_thoughts_in_tags_are_told_apart() -> None:
     ]
 
 
+@pytest.mark.capability("I16")
 def test_usage_keeps_every_detail() -> None:
     """All details of the protocol; what is not sent is None, not 0."""
     usage = usage_from_openai(

@@ -65,6 +65,7 @@ def state(image: Image.Image) -> tuple[Any, ...]:
     return image.mode, image.size, image.tobytes(), dict(image.info), image.tell()
 
 
+@pytest.mark.capability("C2")
 @pytest.mark.parametrize("mode", OPAQUE_MODES + HIGH_BIT_MODES + ALPHA_MODES)
 def test_encode_image_takes_every_mode(mode: str) -> None:
     """Every mode becomes a JPEG that shows the same picture, and the caller's image stays as it was."""
@@ -129,6 +130,7 @@ def test_encode_image_survives_odd_floats(values: list[float]) -> None:
     assert decoded(encode_image(image)).size == (2, 2)
 
 
+@pytest.mark.capability("C2")
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_encode_image_applies_exif_rotation(orientation: int) -> None:
     """However the camera was held, the red corner of the scene is sent at the upper left."""
@@ -171,6 +173,7 @@ def test_encode_image_drops_metadata() -> None:
     assert b"secret" not in part.data
 
 
+@pytest.mark.capability("C2")
 @given(width=st.integers(1, 300), height=st.integers(1, 300), edge=st.integers(1, 120))
 @settings(max_examples=60, deadline=None)
 def test_encode_image_keeps_within_the_edge(width: int, height: int, edge: int) -> None:
@@ -288,6 +291,7 @@ def test_image_from_bytes_shrinks(size: tuple[int, int]) -> None:
     assert part.data != data
 
 
+@pytest.mark.capability("C2")
 def test_image_from_bytes_sends_one_frame() -> None:
     """Animations are not passed through: the protocol takes none."""
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime")]

@@ -41,6 +41,7 @@ def test_bundle_shows_the_pictures_that_were_sent() -> None:
     assert html.index(chip) < html.index("A cat.")
 
 
+@pytest.mark.capability("E14")
 def test_reply_gives_its_turn() -> None:
     """str is the text; the rest is the turn's."""
     usage = Usage(input_tokens=3, output_tokens=2, total_tokens=5)
@@ -83,6 +84,7 @@ def test_code_is_what_stands_in_fences() -> None:
     assert answer_bundle(turn(text="z = 2"), form="code", has_footer=False)["text/plain"] == "z = 2"
 
 
+@pytest.mark.capability("E19")
 @pytest.mark.parametrize(
     ("fields", "says"),
     [

@@ -66,6 +66,7 @@ def texts(request: Request) -> list[tuple[str, str]]:
     return [(item.role, item.text) for item in request.messages]
 
 
+@pytest.mark.capability("C4", "C5")
 def test_ask_remembers_and_sends_the_context(session: Session) -> None:
     """A second ask sees the first; the system prompt comes first; parameters are those that were given."""
     chat, backend = talk(session, says("one"), says("two"))
@@ -81,6 +82,7 @@ def test_ask_remembers_and_sends_the_context(session: Session) -> None:
     assert chat.turns[1].seen == chat.context(chat.slots[1].id).seen != ""
 
 
+@pytest.mark.capability("C4")
 def test_empty_system_prompt_stays_empty(session: Session) -> None:
     """An empty prompt means none, also where the session has one."""
     session.config.session["system"] = "session's"
@@ -107,6 +109,7 @@ def test_asides_and_fresh_asks(session: Session) -> None:
     assert [row.kind for row in session.ledger.rows] == ["chat", "aside", "chat"]
 
 
+@pytest.mark.capability("C7", "H10")
 def test_failure_keeps_the_conversation_and_the_row(session: Session) -> None:
     """A failed ask is a version that is never sent; a refused one costs nothing."""
     chat, backend = talk(session, [AuthenticationError("No.")], says("fine"))
@@ -166,6 +169,7 @@ def test_closing_a_stream_keeps_the_partial_text(session: Session) -> None:
     assert backend.open_streams == 0
 
 
+@pytest.mark.capability("G1", "G5", "G17")
 def test_stream_yields_the_events_in_order(session: Session) -> None:
     """Text pieces joined are the answer; the last event completes it."""
     chat, _ = talk(session, says("a b c", usage=Usage(input_tokens=1, output_tokens=3, total_tokens=4)))
@@ -176,6 +180,7 @@ def test_stream_yields_the_events_in_order(session: Session) -> None:
     assert chat.turns[0].usage.output_tokens == 3
 
 
+@pytest.mark.capability("G4")
 def test_streamed_text_carries_what_came_so_far(session: Session) -> None:
     """Each piece has the text up to it as snapshot, blocking and awaited; backends, and a Run's reader, have none."""
     thought, done = ReasoningDelta(text="hm"), Completed(finish_reason="stop")
@@ -192,6 +197,7 @@ def test_streamed_text_carries_what_came_so_far(session: Session) -> None:
     assert list(run) == script
 
 
+@pytest.mark.capability("G2")
 def test_awaiting_on_any_loop(session: Session) -> None:
     """aask and astream work on the caller's loop, while its other tasks run."""
     chat, _ = talk(session, [0.05, *says("one")], says("two words"))

@@ -134,6 +134,7 @@ def _ends_with_new(before: str, text: str, stops: Sequence[str]) -> bool:
 # In a session
 
 
+@pytest.mark.capability("G4")
 @pytest.mark.parametrize("stop", ["END", ["never", "END"]])
 def test_answer_ends_before_a_stop_string_over_pieces(session: Session, stop: str | list[str]) -> None:
     """The server goes on past it: text and events end there, the stream is closed, the answer is complete."""

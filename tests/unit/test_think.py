@@ -67,6 +67,7 @@ def test_an_answer_without_any_tag_is_never_lost() -> None:
     assert parsed(" plain answer ", begins_inside=True)[1] == " plain answer "
 
 
+@pytest.mark.capability("F4")
 def test_thoughts_cut_at_the_length_limit_are_thoughts() -> None:
     """An answer that ended in mid-thought has no text."""
     assert parsed("why and why and", begins_inside=True, is_cut=True) == ("why and why and", "")
@@ -88,6 +89,7 @@ TEXTS = st.lists(st.sampled_from(["<think>", "</think>", "\n", " ", "a", "<", "<
 )
 
 
+@pytest.mark.capability("F3")
 @given(text=TEXTS, cuts=st.lists(st.integers(0, 60), max_size=12), begins_inside=st.booleans(), is_cut=st.booleans())
 def test_any_split_gives_the_same_thought_and_answer(
     *, text: str, cuts: list[int], begins_inside: bool, is_cut: bool

@@ -87,6 +87,7 @@ DELTAS = st.lists(
 )
 
 
+@pytest.mark.capability("G5")
 @given(DELTAS)
 def test_builder_keeps_every_piece_in_its_place(deltas: list[Event]) -> None:
     """However text, reasoning, refusal and calls are mixed, each is the joined whole of its pieces."""
@@ -216,6 +217,7 @@ def test_notices_follow_those_that_were_there() -> None:
     assert folded([Notice(text="restarted")]).build().notices == ("one stale turn sent", "restarted")
 
 
+@pytest.mark.capability("E14")
 def test_logprobs_are_joined_and_none_without() -> None:
     """Log probabilities come in pieces; None says that there are none."""
     pieces = [LogprobsDelta(tokens=({"token": "a"},)), LogprobsDelta(tokens=({"token": "b"}, {"token": "c"}))]
@@ -257,6 +259,7 @@ def test_turn_is_sendable_if_it_says_something_and_did_not_fail(status: Status, 
     assert turn.is_sendable == (status != "failed" and bool(text or refusal))
 
 
+@pytest.mark.capability("F5")
 def test_turn_as_context_is_prompt_and_answer() -> None:
     """What is sent again: the prompt as it was and the text; no reasoning."""
     turn = replace(BASE, text="hello", reasoning="hm")

@@ -56,6 +56,7 @@ def test_text_is_verbatim(text: str) -> None:
     assert to_parts(text, name="x") == (TextPart(text=text),)
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.parametrize("empty", ["", b"", bytearray(), [b""]])
 def test_empty_values_have_no_parts(empty: Any) -> None:
     """What is empty is no part: the protocol refuses empty text."""
@@ -131,6 +132,7 @@ def test_tables_are_labelled_text() -> None:
     assert len(text_of(pd.concat([df] * 4), limits=Limits(frame_bytes=150)).text.encode()) <= 150
 
 
+@pytest.mark.capability("K14")
 def test_bytes_are_what_they_hold() -> None:
     """Bytes are told by what is in them."""
     assert isinstance(only(to_parts(png())), ImagePart)
@@ -214,6 +216,7 @@ def test_objects_that_answer_to_every_name_are_text() -> None:
     assert text_of(Inventor()).text == "inventor"
 
 
+@pytest.mark.capability("K14")
 def test_registered_types_come_first() -> None:
     """A registered function wins over everything, for subclasses too, the nearest type first."""
 

@@ -23,12 +23,14 @@ def to_openai(*parts: Part, **more: Any) -> dict[str, Any]:
     return wire.message_to_openai(Message(role="user", parts=parts, **more))
 
 
+@pytest.mark.capability("C1")
 def test_text_alone_is_plain_text() -> None:
     """A message of one text part has a string for content; one of none the empty string."""
     assert to_openai(TextPart(text="hi", label="df")) == {"role": "user", "content": "hi"}
     assert to_openai() == {"role": "user", "content": ""}
 
 
+@pytest.mark.capability("C3", "C12")
 def test_parts_are_sent_in_their_order() -> None:
     """Text and pictures interleaved stay interleaved."""
     sent = to_openai(
@@ -91,6 +93,7 @@ def test_bytes_are_encoded_once_per_part(monkeypatch: pytest.MonkeyPatch) -> Non
     assert encoded == [b"only here"] * 2
 
 
+@pytest.mark.capability("C10", "C15")
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -121,6 +124,7 @@ def test_messages_of_others_are_understood(data: dict[str, Any], message: Messag
     assert wire.message_from_openai(data) == message
 
 
+@pytest.mark.capability("C9", "C16")
 @pytest.mark.parametrize(
     ("data", "says"),
     [
