@@ -138,6 +138,7 @@ class ToolResult:
         name: The function's name, as the model wrote it.
         parts: The content, in order; of an error, its text.
         is_error: The call failed, was denied, or could not be made.
+        is_denied: It is an error because the call was not allowed to run.
         latency_s: How long the function ran, in seconds; None where it did not run.
     """
 
@@ -145,6 +146,7 @@ class ToolResult:
     name: str
     parts: tuple[Part, ...] = ()
     is_error: bool = False
+    is_denied: bool = False
     latency_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,6 +155,8 @@ class ToolResult:
         out["parts"] = [part_to_dict(part) for part in self.parts]
         if self.is_error:
             out["is_error"] = True
+        if self.is_denied:
+            out["is_denied"] = True
         if self.latency_s is not None:
             out["latency_s"] = self.latency_s
         return out
@@ -169,6 +173,7 @@ class ToolResult:
             name=str(data.get("name") or ""),
             parts=tuple(part_from_dict(part) for part in data.get("parts", ())),
             is_error=bool(data.get("is_error")),
+            is_denied=bool(data.get("is_denied")),
             latency_s=data.get("latency_s"),
         )
 

@@ -20,6 +20,7 @@ from llm_magic.content import (
     Part,
     TextPart,
     ToolCall,
+    ToolResult,
     checked_role,
     media_hash,
     message,
@@ -97,6 +98,19 @@ def test_roles_are_checked() -> None:
     with pytest.raises(ContentError, match="Unknown role 'narrator'"):
         checked_role("narrator")
     assert [checked_role(role) for role in ROLES] == list(ROLES)
+
+
+@given(
+    some=st.lists(parts, max_size=3).map(tuple),
+    flags=st.tuples(st.booleans(), st.booleans()),
+    latency_s=st.none() | st.floats(0, 100),
+)
+def test_tool_results_survive_json(some: tuple[Part, ...], flags: tuple[bool, bool], latency_s: float | None) -> None:
+    """What was told to the model, and why, is all there after it was saved."""
+    is_error, is_denied = flags
+    told = ToolResult(call_id="c", name="f", parts=some, is_error=is_error, is_denied=is_denied, latency_s=latency_s)
+
+    assert ToolResult.from_dict(json.loads(json.dumps(told.to_dict()))) == told
 
 
 def test_message_of_text() -> None:
