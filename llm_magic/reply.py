@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import rendering
 from .errors import ContentError
+from .logprobs import logprobs_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import pandas as pd
 
     from .content import Part, ToolCall
     from .counts import Usage
@@ -102,9 +103,13 @@ class Reply:
         return self.turn.finish_reason
 
     @property
-    def logprobs(self) -> tuple[Mapping[str, Any], ...] | None:
-        """Per token: token, logprob, bytes, top_logprobs, as the server sent them; None where not asked for."""
-        return self.turn.logprobs
+    def logprobs(self) -> pd.DataFrame | None:
+        """Log probabilities of the whole answer, one row per token; None where they were not asked for, or not sent.
+
+        Columns: token (string); logprob, the natural logarithm, and prob, between 0 and 1 (Float64); alternatives
+        (object: a list of pairs of token and logprob, the likeliest first). ``turn.logprobs`` has all that was sent.
+        """
+        return None if self.turn.logprobs is None else logprobs_frame(self.turn.logprobs)
 
     @property
     def request_id(self) -> str | None:

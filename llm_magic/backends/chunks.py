@@ -21,6 +21,7 @@ from ..events import (
     TextDelta,
     ToolCallDelta,
 )
+from .logprobs import token_logprobs
 from .think import ThinkParser
 
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ class ChunkReader:
                 self._read_calls([{"index": 0, "function": call}])
         elif text := choice.get("text"):
             self._read_content(text)
-        if (logprobs := choice.get("logprobs")) and (tokens := logprobs.get("content")):
-            self._put(LogprobsDelta(tokens=tuple(tokens)))
+        if (logprobs := choice.get("logprobs")) is not None and (tokens := token_logprobs(logprobs, _text_of(choice))):
+            self._put(LogprobsDelta(tokens=tokens))
 
     def _read_rare(self, delta: Mapping[str, Any]) -> None:
         for key in ("reasoning_content", "reasoning"):
@@ -242,6 +243,12 @@ class _CallNumbers:
     def _new(self) -> int:
         self._count += 1
         return self._count - 1
+
+
+def _text_of(choice: Mapping[str, Any]) -> str:
+    """The text a chunk brings, as far as it is plain."""
+    text = (choice.get("delta") or choice.get("message") or choice).get("content") or choice.get("text")
+    return text if isinstance(text, str) else ""
 
 
 def normalized_finish_reason(reason: str | None) -> str:

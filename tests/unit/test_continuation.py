@@ -243,7 +243,7 @@ def test_logprobs_are_of_all_tokens_or_none(
     chat = Conversation(backend=backend, model="m", session=session)
     fail(chat, "a")
 
-    tokens = chat.go_on().logprobs
+    tokens = chat.go_on().turn.logprobs
 
     assert (tokens and tuple(token["token"] for token in tokens)) == expected
 

@@ -229,7 +229,7 @@ def test_log_probabilities_of_a_cut_text_are_not_kept(session: Session) -> None:
     chat, _ = talk(session, [TextDelta(text="oneE"), tokens, *says("N", "x")], [TextDelta(text="oneE"), tokens, DONE])
 
     assert chat.ask("a", stop="EN").logprobs is None
-    assert chat.ask("a", stop="EN").logprobs == tokens.tokens
+    assert chat.ask("a", stop="EN").turn.logprobs == tokens.tokens
 
 
 def test_going_on_ends_at_a_stop_string_in_what_is_new(session: Session) -> None:
