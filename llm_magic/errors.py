@@ -52,6 +52,18 @@ class ContentError(LLMMagicError):
     """A value cannot become content of a message."""
 
 
+class SchemaError(ContentError):
+    """A value, such as an answer, does not fit the type that was asked for.
+
+    Attributes:
+        problems: What does not fit, one short line each, with its path.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, problems: Iterable[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
 class ToolError(LLMMagicError):
     """A tool cannot be offered or called."""
 

@@ -7,6 +7,7 @@ would hide what was said first.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from .errors import StoreError
@@ -14,6 +15,10 @@ from .errors import StoreError
 JSON_HINT = "to_dict() and %chat save write what can be loaded"
 _TRAILING_COMMA = "a comma before the closing bracket"
 _LONGEST_KEY = 40
+_DECODER = json.JSONDecoder()
+_OPENING = re.compile(r"[{\[]")
+# A text full of brackets that open nothing is no answer; every try costs what it reads.
+_MOST_TRIES = 200
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -69,6 +74,35 @@ def strict_value(text: str, what: str, *, hint: str, has_lines: bool = False, is
     except (ValueError, RecursionError) as exc:
         # A number of thousands of digits, brackets in thousands of brackets.
         raise StoreError(f"{what} is not JSON that can be read.", hint=hint) from exc
+
+
+def values_in(text: str) -> list[Any]:
+    r"""The JSON values in an answer: the whole text, else the objects and arrays in it, the longest first.
+
+    Models put words or a code fence around what they were asked for.
+
+    >>> values_in('Sure:\n```json\n{"n": [1]}\n```')
+    [{'n': [1]}]
+    """
+    try:
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        pass
+    found: list[tuple[int, Any]] = []
+    place = 0
+    for _ in range(_MOST_TRIES):
+        opening = _OPENING.search(text, place)
+        if opening is None:
+            break
+        place = opening.start()
+        try:
+            value, end = _DECODER.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            place += 1
+        else:
+            found.append((end - place, value))
+            place = end
+    return [value for _, value in sorted(found, key=lambda one: -one[0])]
 
 
 def brief(value: object) -> str:

@@ -1,0 +1,193 @@
+"""Types that are asked for: the schema of a type, its form on the wire, and its values out of a model's text.
+
+Comes in: whatever a user may name as a type. Goes out: a :class:`Schema`, which says what to send and reads what comes.
+Who asks, shows and repairs is elsewhere; pydantic is in ``fitting.py``, OpenAI's strict form in ``strictness.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ConfigurationError, SchemaError
+from .fitting import adapter_of, called, checked, checked_by, json_schema, problems
+from .jsontext import brief, values_in
+from .strictness import referred, strict
+
+__all__ = ["Schema", "checked", "json_schema", "problems", "schema_of", "strict", "unwrapped", "wrapper_of"]
+
+_KINDS = "a pydantic model, dataclass, TypedDict, list[Model], Enum, Literal, plain type or JSON schema"
+_NOT_IN_NAMES = re.compile(r"[^\w-]+", re.ASCII)
+_LONGEST_NAME = 48
+# What a wrapped answer's name begins with: by that it is known again when all that is left is what was sent.
+_WRAPPERS: Mapping[str, str] = {"items": "items_of_", "value": "value_of_"}
+_SCHEMA_WORDS = frozenset(("type", "properties", "items", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"))
+_FORMATS = frozenset(("json_schema", "json_object", "text"))
+_SIMPLE = frozenset(("string", "integer", "number", "boolean"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """A type that is asked for.
+
+    Attributes:
+        name: What it is called on the wire: letters, digits, "_" and "-", at most 64.
+        json: The JSON schema that is sent: always an object's.
+        is_strict: ``json`` is the strict form.
+        key: The property of ``json`` that holds the value; None where the value is the object itself.
+        kind: The type; None where it was given as a JSON schema.
+        own: The JSON schema of the value itself.
+        is_rows: The value is a list of objects of one type of the user's.
+        columns: The fields of the object or the rows, and what JSON they are: string, integer, number, boolean,
+            date-time, "" for all else; empty where the value has no fields.
+    """
+
+    name: str
+    json: Mapping[str, Any]
+    is_strict: bool
+    key: str | None = None
+    kind: Any = None
+    own: Mapping[str, Any] = field(default_factory=dict)
+    is_rows: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_free(self) -> bool:
+        """Any object fits: the schema says no more than that it is one."""
+        says_more = self.own.keys() - {"type", "additionalProperties", "title", "description"}
+        return self.key is None and not says_more and self.own.get("additionalProperties", True) is True
+
+    def parse(self, text: str) -> Any:
+        """The value in a model's text, with or without words or a fence around its JSON.
+
+        Raises:
+            SchemaError: There is none that fits; its problems are those of the longest JSON there is.
+        """
+        failed = SchemaError(
+            "The answer is not JSON.", problems=["this is not JSON" if text.strip() else "there is no text"]
+        )
+        for number, plain in enumerate(self._candidates(text)):
+            try:
+                return self.value(plain)
+            except SchemaError as exc:
+                failed = exc if not number else failed
+        raise failed
+
+    def value(self, plain: Any) -> Any:
+        """The value out of its JSON, as Python reads that.
+
+        Raises:
+            SchemaError: It does not fit.
+        """
+        check, kind = (checked_by, self.own) if self.kind is None else (checked, self.kind)
+        return check(kind, plain, at=self.key or "")
+
+    def plain(self, value: Any) -> Any:
+        """The inverse of :meth:`value`: JSON, as Python reads it."""
+        return value if self.kind is None else adapter_of(self.kind).dump_python(value, mode="json", by_alias=True)
+
+    def to_response_format(self) -> dict[str, Any]:
+        """The request parameter that asks for it."""
+        made = {"name": self.name, "schema": copy.deepcopy(dict(self.json)), "strict": self.is_strict}
+        return {"type": "json_schema", "json_schema": made}
+
+    def _candidates(self, text: str) -> list[Any]:
+        found = [unwrapped(value, self.key) for value in values_in(text)]
+        # Where nothing but words asked for JSON, a word may come without its quotes.
+        return found or ([text.strip()] if self.key == "value" and text.strip() else [])
+
+
+def schema_of(value: Any) -> Schema:
+    """What a user names as a type, as a :class:`Schema`.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if isinstance(value, Schema):
+        return value
+    if isinstance(value, Mapping):
+        return _made(_given(value), kind=None)
+    if value is None or isinstance(value, str) or inspect.isroutine(value):
+        raise ConfigurationError(f"{brief(value)} is not a type.", hint=f"a schema is {_KINDS}")
+    return _made(json_schema(value), kind=value)
+
+
+def unwrapped(value: Any, key: str | None) -> Any:
+    """The value out of the object around it, where there is one."""
+    return value[key] if key is not None and isinstance(value, Mapping) and key in value else value
+
+
+def wrapper_of(response_format: Any) -> str | None:
+    """Which property holds the value in an answer that was asked for by :meth:`Schema.to_response_format`, if any."""
+    match response_format:
+        case {"type": "json_schema", "json_schema": {"name": str(name)}}:
+            return next((key for key, prefix in _WRAPPERS.items() if name.startswith(prefix)), None)
+        case _:
+            return None
+
+
+def _given(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON schema of the user's, as plain JSON of our own."""
+    if not _SCHEMA_WORDS & schema.keys() or str(schema.get("type")) in _FORMATS:
+        hint = "a schema has a type; what servers take as response_format is a parameter of its own"
+        raise ConfigurationError("The mapping is not a JSON schema.", hint=hint)
+    try:
+        own: dict[str, Any] = json.loads(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ConfigurationError(f"The JSON schema is not JSON: {exc}.", hint="write it in plain values") from exc
+    return own
+
+
+def _made(own: dict[str, Any], *, kind: Any) -> Schema:
+    defs = {**own.get("definitions", {}), **own.get("$defs", {})}
+    try:
+        root = referred(own, defs)
+        items = root.get("items") if root.get("type") == "array" else None
+        rows = referred(items, defs) if isinstance(items, Mapping) else {}
+        columns = {name: _json_kind(one, defs) for name, one in (rows or root).get("properties", {}).items()}
+    except KeyError as exc:
+        raise ConfigurationError(f"The schema refers to {exc}, which is not in it.", hint="put it into $defs") from exc
+    key = {"object": None, "array": "items"}.get(str(root.get("type")), "value")
+    wire = own if key is None else _wrapped(own, key)
+    strictly = strict(wire)
+    title = rows.get("title") or root.get("title") or ("answer" if kind is None else called(kind))
+    return Schema(
+        name=_wire_name(str(title), key),
+        json=wire if strictly is None else strictly,
+        is_strict=strictly is not None,
+        key=key,
+        kind=kind,
+        own=own,
+        is_rows=kind is not None and bool(rows.get("properties")),
+        columns=columns,
+    )
+
+
+def _wrapped(own: Mapping[str, Any], key: str) -> dict[str, Any]:
+    defs = {name: own[name] for name in ("$defs", "definitions") if name in own}
+    inner = {name: value for name, value in own.items() if name not in defs}
+    return {"type": "object", "properties": {key: inner}, "required": [key], "additionalProperties": False, **defs}
+
+
+def _wire_name(title: str, key: str | None) -> str:
+    plain = _NOT_IN_NAMES.sub("_", title).strip("_")[:_LONGEST_NAME] or "answer"
+    return _WRAPPERS.get(key or "", "") + plain
+
+
+def _json_kind(schema: Any, defs: Mapping[str, Any]) -> str:
+    """What JSON a field is, null aside; see ``Schema.columns``."""
+    if not isinstance(schema, Mapping):
+        return ""
+    schema = referred(schema, defs)
+    branches = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(branches) == 1:
+        return _json_kind(branches[0], defs)
+    kind = schema.get("type")
+    if kind == "string" and "format" in schema:
+        return "date-time" if schema["format"] == "date-time" else ""
+    return kind if isinstance(kind, str) and kind in _SIMPLE else ""
