@@ -1,30 +1,105 @@
-"""Answering: one planned ask, from its request to the turn it becomes. On the engine's loop only.
+"""Answering: one planned ask, from its first request to the turn it becomes. On the engine's loop only.
 
-Comes in: a :class:`~llm_magic.asks.Plan`, and a function that shows events. Goes out: an :class:`Answer`. Who asks, and
-where the turn is kept, is the session's.
+Comes in: a :class:`~llm_magic.asks.Plan`, and a function that shows events. Goes out: an :class:`Answer`. Whether a
+further request follows on one that is over is decided by strategies: ``calling.py`` is one. Who asks, and where the
+turn is kept, is the session's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from .accounting import estimated, may_be_billed, price
-from .continuation import Seam
-from .counts import Usage
 from .errors import BackendError, BackendTimeoutError, LLMMagicError
-from .events import Sending, Waiting
-from .stopping import Stops, stop_strings
-from .turns import Turn, TurnBuilder
+from .events import NextRound, Notice
+from .rounds import Round
+from .turns import Step, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Sequence
 
     from .asks import Plan
-    from .events import Event
+    from .backends.base import Request
+    from .content import ToolResult
+    from .events import Event, Reason
+    from .rounds import Check, Places
     from .turns import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One request of a turn, over.
+
+    Attributes:
+        number: Which request, from 1.
+        request: What was sent.
+        turn: What came of this request alone, as the turn it would be if it were the only one.
+        error: Why the answer is not whole; None where it is.
+    """
+
+    number: int
+    request: Request
+    turn: Turn
+    error: LLMMagicError | None = None
+
+    def step(self, reason: Reason, *, results: tuple[ToolResult, ...] = (), error: str | None = None) -> Step:
+        """What is kept of it where another request follows."""
+        turn = self.turn
+        return Step(
+            reason=reason,
+            text=turn.text,
+            reasoning=turn.reasoning,
+            tool_calls=turn.tool_calls,
+            results=results,
+            error=error or (self.error.message if self.error else None),
+            finish_reason=turn.finish_reason,
+            model=turn.model,
+            usage=turn.usage,
+            cost_usd=turn.cost_usd,
+            request_id=turn.request_id,
+            latency_s=turn.latency_s,
+            ttft_s=turn.ttft_s,
+            retries=turn.retries,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """What a turn sends next.
+
+    Attributes:
+        request: The request.
+        step: What is kept of the one before it.
+        text: One line for the user, "" where there is nothing to say.
+    """
+
+    request: Request
+    step: Step
+    text: str = ""
+
+
+class Strategy(Protocol):
+    """Decides what follows on a request that is over. Made for one turn: it may remember."""
+
+    async def after(self, said: Said, tell: Callable[[Event], None]) -> Next | None:
+        """What is sent next; None leaves it to the next strategy, and ends the turn where there is none.
+
+        Cancelled where the user interrupts, or the time of the turn is over.
+
+        Args:
+            said: The request that is over; also one that was refused or broke off, whose error stands if nothing
+                follows.
+            tell: Shows an event; a :class:`~llm_magic.events.Notice` is kept with the turn.
+
+        Raises:
+            LLMMagicError: The turn ends with this error.
+        """
+
+    def cut(self, said: Said) -> Step | None:
+        """What is kept of the request where :meth:`after` was cancelled; None where nothing of it has begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,44 +108,16 @@ class Answer:
 
     Attributes:
         turn: What is to be kept.
+        rounds: What came of each of its requests alone, in order; at least one.
         error: Why it is not whole; None where it is, or where the user stopped it.
     """
 
     turn: Turn
+    rounds: tuple[Turn, ...]
     error: LLMMagicError | None = None
 
 
-class Places:
-    """The places for requests in flight.
-
-    Args:
-        limit: Gives how many there are, at each use.
-    """
-
-    def __init__(self, limit: Callable[[], int]) -> None:
-        self._limit = limit
-        self._of = 0
-        self._free = asyncio.Semaphore(0)
-
-    @contextlib.asynccontextmanager
-    async def taken(self, emit: Callable[[Event], None], *, has_waited: bool) -> AsyncIterator[None]:
-        """Hold one of them.
-
-        Args:
-            emit: Is told of the wait and of its end.
-            has_waited: There was a wait before this, whose end is still to be told.
-        """
-        limit = self._limit()
-        if limit != self._of:
-            self._of, self._free = limit, asyncio.Semaphore(limit)
-        free = self._free
-        if free.locked():
-            has_waited = True
-            emit(Waiting(reason="other answers are under way"))
-        async with free:
-            if has_waited:
-                emit(Sending())
-            yield
+NoteRound: TypeAlias = "Callable[[Turn, int], None]"
 
 
 class Answering:
@@ -80,14 +127,39 @@ class Answering:
         plan: What is asked of whom.
         emit: Shows an event.
         places: Where its requests wait for their turn.
+        strategies: Decide, in this order, whether another request follows.
+        checks: Look at every event; see :data:`~llm_magic.rounds.Check`.
+        note_round: Told of each request that is over and on which another follows, with its number.
+        patience: The time the turn may take.
     """
 
-    def __init__(self, plan: Plan, *, emit: Callable[[Event], None], places: Places) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        emit: Callable[[Event], None],
+        places: Places,
+        strategies: Sequence[Strategy] = (),
+        checks: Sequence[Check] = (),
+        note_round: NoteRound | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self._plan = plan
         self._emit = emit
         self._places = places
-        self._builder = TurnBuilder(plan.base)
-        self._was_sent = False
+        self._strategies = strategies
+        self._checks = checks
+        self._note_round = note_round
+        self._start = time.monotonic()
+        self._notices = list(plan.base.notices)
+        self._steps = list(plan.base.steps)
+        self._over: list[Turn] = []
+        self._ttft_s: float | None = None
+        self._round = Round(plan, plan.request, replace(plan.base, notices=()), continues=plan.ask.continues)
+        # The request that is over while it is decided what follows on it, and who decides.
+        self._said: Said | None = None
+        self._deciding: Strategy | None = None
+        self._patience = patience or Patience()
 
     async def answer(self, *, has_waited: bool = False) -> Answer:
         """Ask, to the end. An answer that is cancelled has ended: the cancellation is taken back.
@@ -95,78 +167,172 @@ class Answering:
         Args:
             has_waited: The user was told of a wait whose end is still to be told.
         """
-        plan = self._plan
+        timeout_s = self._plan.ask.timeout_s
         status: Status | None = None
         error: LLMMagicError | None = None
         try:
-            async with asyncio.timeout(plan.ask.timeout_s), self._places.taken(self._emit, has_waited=has_waited):
-                self._was_sent = True
-                await self._consume()
+            async with asyncio.timeout(timeout_s) as limit:
+                self._patience.limit = limit
+                await self._ask(has_waited=has_waited)
         except asyncio.CancelledError:
             uncancel()
             status = "interrupted"
         except TimeoutError as exc:
-            error = BackendTimeoutError(f"No whole answer within {plan.ask.timeout_s} s.", is_billable=True)
+            error = BackendTimeoutError(f"No whole answer within {timeout_s} s.", is_billable=True)
             error.__cause__ = exc
         except LLMMagicError as exc:
             error = exc
-        except Exception as exc:  # noqa: BLE001  # a backend that breaks its promise must not lose the turn; shown below
-            error = BackendError(
-                f"The backend {plan.info.name!r} failed: {type(exc).__name__}: {exc}", is_billable=True
-            )
-            error.__cause__ = exc
         return self.ended(status=status, error=error)
+
+    async def _ask(self, *, has_waited: bool) -> None:
+        while True:
+            error = await self._send(has_waited=has_waited)
+            following = await self._following(error)
+            if following is None:
+                if error is not None:
+                    raise error
+                return
+            self._go_on(following)
+            has_waited = False
+
+    async def _send(self, *, has_waited: bool) -> LLMMagicError | None:
+        """Send the request and take its answer, to its end; what it failed with, None where the answer is whole."""
+        try:
+            async with self._places.taken(self.tell, has_waited=has_waited):
+                await self._round.consume(self.tell, self._checks)
+        except LLMMagicError as exc:
+            return exc
+        except Exception as exc:  # noqa: BLE001  # a backend that breaks its promise must not lose the turn; shown below
+            name = self._plan.info.name
+            error = BackendError(f"The backend {name!r} failed: {type(exc).__name__}: {exc}", is_billable=True)
+            error.__cause__ = exc
+            return error
+        return None
+
+    async def _following(self, error: LLMMagicError | None) -> Next | None:
+        turn = self._round.turn(error=error)
+        self._said = Said(number=len(self._over) + 1, request=self._round.request, turn=turn, error=error)
+        for strategy in self._strategies:
+            self._deciding = strategy
+            following = await strategy.after(self._said, self.tell)
+            if following is not None:
+                return following
+        self._deciding = None
+        return None
+
+    def _go_on(self, following: Next) -> None:
+        """Begin with the next request; the one before it is a step now."""
+        assert self._said is not None
+        self._end_round(self._said.turn)
+        if self._note_round is not None:
+            self._note_round(self._said.turn, self._said.number)
+        self._steps.append(following.step)
+        self._said = self._deciding = None
+        # What was gone on with is in the first request's answer.
+        base = replace(self._plan.base, text="", reasoning="", logprobs=None, notices=(), at=datetime.now(UTC))
+        self._round = Round(self._plan, following.request, base)
+        self.tell(NextRound(number=len(self._over) + 1, reason=following.step.reason, text=following.text))
+
+    def tell(self, event: Event) -> None:
+        """Show an event; a notice is kept with the turn."""
+        if isinstance(event, Notice):
+            self._notices.append(event.text)
+        self._emit(event)
 
     def ended(self, *, status: Status | None = None, error: LLMMagicError | None = None) -> Answer:
         """The answer as it stands, if it ends here.
 
         Args:
-            status: How it ended; None means complete if the stream completed, else truncated.
+            status: How it ended; None means complete if the last stream completed, else truncated.
             error: Why it is not whole.
         """
-        builder = self._builder
-        usage = builder.usage
-        if usage is None and self._was_sent and may_be_billed(builder, error):
-            usage = estimated(self._plan.request, builder)
-        model = builder.completed.model if builder.completed else None
-        turn = builder.build(
-            status=status,
-            error=error.message if error else None,
-            request_id=getattr(error, "request_id", None),
-            usage=usage,
-            cost_usd=price(self._plan, usage or Usage(), model),
-        )
-        if isinstance(error, BackendError):
-            turn = replace(turn, retries=max(turn.retries, error.retries))
-        return Answer(turn=turn, error=error)
+        said = self._said
+        if said is None:
+            last = self._round.turn(status=status, error=error)
+            return Answer(turn=self._whole(last), rounds=(*self._over, last), error=error)
+        rounds = (*self._over, said.turn)
+        return Answer(turn=self._cut(said, status, error), rounds=rounds, error=error)
 
-    def draft(self) -> Turn:
-        """The turn as it is to be kept if this process is killed now."""
-        usage = estimated(self._plan.request, self._builder)
-        return self._builder.build(
-            status="interrupted" if self._builder.text else "failed",
-            error="the kernel ended",
+    def draft(self) -> Answer:
+        """The answer as it is to be kept if this process is killed now."""
+        if self._said is not None:
+            cut = replace(self._cut(self._said, "interrupted", None), error=_KILLED)
+            return Answer(turn=cut, rounds=(*self._over, self._said.turn))
+        last = self._round.draft(_KILLED)
+        return Answer(turn=self._whole(last), rounds=(*self._over, last))
+
+    def _cut(self, said: Said, status: Status | None, error: LLMMagicError | None) -> Turn:
+        """The turn where it ends after a request that is over, perhaps in the middle of what was to follow on it."""
+        step = self._deciding.cut(said) if self._deciding is not None else None
+        if step is not None:
+            status = status or "failed"
+            last = replace(said.turn, text="", reasoning="", refusal="", tool_calls=(), logprobs=None)
+            whole = self._whole(replace(last, finish_reason=None), (*self._steps, step))
+        else:
+            whole = self._whole(said.turn)
+        if error is not None and error is not said.error:
+            whole = replace(whole, error=error.message)
+            status = status or ("truncated" if whole.text else "failed")
+        return replace(whole, status=status or whole.status)
+
+    def _whole(self, last: Turn, steps: Sequence[Step] | None = None) -> Turn:
+        """The turn of all requests, of which this is the last."""
+        turns = (*self._over, last)
+        costs = [turn.cost_usd for turn in turns]
+        usage = turns[0].usage
+        for turn in turns[1:]:
+            usage += turn.usage
+        return replace(
+            last,
+            steps=tuple(self._steps if steps is None else steps),
             usage=usage,
-            cost_usd=price(self._plan, usage, None),
+            cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+            at=self._plan.base.at,
+            latency_s=time.monotonic() - self._start,
+            ttft_s=self._ttft_s if self._ttft_s is not None else self._first(last),
+            retries=sum(turn.retries for turn in turns),
+            notices=tuple(self._notices),
         )
 
-    async def _consume(self) -> None:
-        plan, builder = self._plan, self._builder
-        stream = plan.backend.stream(plan.request)
-        stops = Stops(stop_strings(plan.request.params), builder=builder, show=self._emit)
-        seam = Seam(plan.ask.continues, plan.info.continues, builder=builder, show=self._emit, take=stops.add)
-        try:
-            async for event in stream:
-                seam.add(event)
-                # An answer in one piece is all here, and so is what it is billed.
-                if stops.is_met and plan.request.is_streaming:
-                    break
-        finally:
-            seam.end()
-            stops.end()
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+    def _end_round(self, turn: Turn) -> None:
+        if self._ttft_s is None:
+            self._ttft_s = self._first(turn)
+        self._over.append(turn)
+
+    def _first(self, turn: Turn) -> float | None:
+        """From asking to the first piece of a request's answer."""
+        return None if turn.ttft_s is None else self._round.start - self._start + turn.ttft_s
+
+
+_KILLED = "the kernel ended"
+
+
+class Patience:
+    """The time a turn may take. It stands still while somebody is asked.
+
+    Attributes:
+        limit: The time limit in force, None where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.limit: asyncio.Timeout | None = None
+        self._waiting = 0
+        self._left_s = 0.0
+
+    def __enter__(self) -> None:
+        """Stop the clock; again is harmless."""
+        when = self.limit.when() if self.limit is not None else None
+        self._waiting += 1
+        if self.limit is not None and when is not None:
+            self._left_s = when - asyncio.get_running_loop().time()
+            self.limit.reschedule(None)
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go on where nobody is asked any more."""
+        self._waiting -= 1
+        if self.limit is not None and self._left_s > 0 and not self._waiting:
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._left_s)
+            self._left_s = 0.0
 
 
 def uncancel() -> None:

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .answering import Answering, Places, uncancel
+from .answering import Answering, uncancel
 from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
@@ -24,6 +24,7 @@ from .events import Waiting
 from .interrupts import linger
 from .keeper import PATIENCE_S
 from .ledger import row_from_turn
+from .rounds import Places
 from .run import Outcome, Run
 from .slots import Conversation
 from .store import Draft
@@ -239,7 +240,9 @@ class Session(Archive):
             busy.release()
 
     async def _stream(self, plan: Plan, emit: Callable[[Event], None], *, has_waited: bool = False) -> Outcome:
-        answering = Answering(plan, emit=emit, places=self._places)
+        answering = Answering(
+            plan, emit=emit, places=self._places, note_round=lambda turn, number: self._note_round(plan, turn, number)
+        )
         drafting = asyncio.create_task(self._draft(plan, answering))
         try:
             answer = await answering.answer(has_waited=has_waited)
@@ -247,15 +250,29 @@ class Session(Archive):
             drafting.cancel()
         return await self._keep(plan, answer)
 
+    def _note_round(self, plan: Plan, turn: Turn, number: int) -> None:
+        """Enter a request in the ledger on which another of its turn follows."""
+        row = self._row(plan, turn, number)
+        self.ledger.add(row)
+        # Those of a turn that is kept are written with it, or with its draft: once, whatever happens.
+        if self.keeper is not None and plan.slot is None:
+            self.keeper.keep(None, row)
+
     async def _draft(self, plan: Plan, answering: Answering) -> None:
         """Write what has come, once a second: as it is to be kept if this process is killed."""
         if self.keeper is None or plan.slot is None:
             return
         while True:
             await asyncio.sleep(DRAFT_EVERY_S)
-            turn = answering.draft()
-            row = self._row(plan, turn)
-            draft = Draft(turn=turn, row=row, conversation=plan.conversation.id, slot=plan.slot.id)
+            answer = answering.draft()
+            *earlier, row = self._rows(plan, answer)
+            draft = Draft(
+                turn=answer.turn,
+                row=row,
+                earlier=tuple(earlier),
+                conversation=plan.conversation.id,
+                slot=plan.slot.id,
+            )
             await _waited(self.keeper.keep_draft(self.snapshot(plan.conversation), draft))
 
     async def _unsent(self, plan: Plan, *, status: Status, error: LLMMagicError | None = None) -> Outcome:
@@ -264,31 +281,33 @@ class Session(Archive):
         return await self._keep(plan, answering.ended(status=status, error=error))
 
     async def _keep(self, plan: Plan, answer: Answer) -> Outcome:
-        turn = answer.turn
-        row = self._row(plan, turn)
+        turn, rows = answer.turn, self._rows(plan, answer)
         with self.lock:
             if plan.slot is not None:
                 plan.conversation.add_version(plan.slot, turn)
                 if turn.status != "failed":
                     self.note_told(plan.conversation, plan.gone)
             self.last = turn
-            self.ledger.add(row)
+            self.ledger.add(rows[-1])
             snapshot = self.snapshot(plan.conversation) if plan.slot is not None else None
         if self.keeper is not None:
-            writing = self.keeper.keep(snapshot, row, ended=turn.id)
+            writing = self.keeper.keep(snapshot, *(rows if snapshot is not None else rows[-1:]), ended=turn.id)
             # Who interrupts wants the cell back at once, and all but the last second has been written.
             if turn.status != "interrupted":
                 await _waited(writing)
         return Outcome(turn=turn, error=answer.error)
 
-    def _row(self, plan: Plan, turn: Turn) -> LedgerRow:
+    def _rows(self, plan: Plan, answer: Answer) -> tuple[LedgerRow, ...]:
+        return tuple(self._row(plan, turn, number) for number, turn in enumerate(answer.rounds, 1))
+
+    def _row(self, plan: Plan, turn: Turn, number: int) -> LedgerRow:
         return row_from_turn(
             turn,
             session=self.id,
             notebook=self.notebook,
             conversation=plan.conversation.name,
             kind="chat" if plan.ask.is_kept else "aside",
-            round=1,
+            round=number,
             api="chat",
             organization=plan.info.organization,
         )

@@ -19,6 +19,7 @@ from ..content import (
     Message,
     Part,
     TextPart,
+    ToolResult,
     message,
     message_to_dict,
     tool_call_from_dict,
@@ -28,11 +29,13 @@ from ..errors import StoreError
 from ..jsontext import json_text
 from ..ledger import LedgerRow
 from ..records import NOT_KEPT
-from ..turns import Turn
+from ..turns import Step, Turn
 from .database import fits, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from .values import Draft
 
 # What has a column of the same name, in the order of a row: of a turn, then of its usage, then what is made of it.
 _PLAIN = (
@@ -46,6 +49,8 @@ ANSWER_COLUMNS = (*_PLAIN, *_COUNTS, *_MADE)
 TURN_COLUMNS = (*ANSWER_COLUMNS, "system", "settings", "prompt", "messages")
 ROW_COLUMNS = tuple(field.name for field in fields(LedgerRow))
 _NOTHING = Turn(id="", prompt=())
+_NO_STEP = Step(reason="tools")
+_OF_STEP = [field.name for field in fields(Step) if field.name not in {"reason", "tool_calls", "results", "usage"}]
 # What has no column, with its default.
 _RARE = {
     field.name: getattr(_NOTHING, field.name)
@@ -90,7 +95,7 @@ def encode_turn(turn: Turn) -> Encoded:
     blobs: dict[str, bytes] = {}
     prompt = _plain_prompt(turn.prompt)
     values = (
-        *encode_answer(turn),
+        *encode_answer(turn, blobs),
         None if turn.system is None else _blob(turn.system.encode("utf-8", "surrogatepass"), blobs),
         settings_text(turn.settings) if turn.settings else None,
         prompt,
@@ -105,8 +110,13 @@ def encode_turn(turn: Turn) -> Encoded:
     )
 
 
-def encode_answer(turn: Turn) -> tuple[Any, ...]:
-    """The part of a turn that changes while its answer arrives: values of ``ANSWER_COLUMNS``."""
+def encode_answer(turn: Turn, blobs: dict[str, bytes]) -> tuple[Any, ...]:
+    """The part of a turn that changes while its answer arrives: values of ``ANSWER_COLUMNS``.
+
+    Args:
+        turn: The turn.
+        blobs: Gets its bytes by their hash: what tools showed.
+    """
     plain = {name: getattr(turn, name) for name in _PLAIN}
     counts = [getattr(turn.usage, name) for name in _COUNTS]
     # What a column would not give back as it is stands in ``more`` as well, which wins.
@@ -116,6 +126,8 @@ def encode_answer(turn: Turn) -> tuple[Any, ...]:
     more |= {name: value for name, default in _RARE.items() if (value := getattr(turn, name)) != default}
     if "tool_calls" in more:
         more["tool_calls"] = [call.to_dict() for call in turn.tool_calls]
+    if "steps" in more:
+        more["steps"] = [_step_to_dict(step, blobs) for step in turn.steps]
     return (*plain.values(), *counts, turn.usage.is_estimate, iso(turn.at), json_text(more) if more else None)
 
 
@@ -166,7 +178,29 @@ class Decoder:
             setattr(turn, name, value)
         turn.__class__ = Turn
         made: Turn = turn
-        return made if more is None else replace(made, **_more(json.loads(more)))
+        return made if more is None else replace(made, **self._more(json.loads(more)))
+
+    def _more(self, data: dict[str, Any]) -> dict[str, Any]:
+        for name in ("logprobs", "notices", "tool_names"):
+            if data.get(name) is not None:
+                data[name] = tuple(data[name])
+        if "tool_calls" in data:
+            data["tool_calls"] = tuple(map(tool_call_from_dict, data["tool_calls"]))
+        if "usage" in data:
+            data["usage"] = Usage.from_dict(data["usage"])
+        if "steps" in data:
+            data["steps"] = tuple([self._step(step) for step in data["steps"]])
+        return data
+
+    def _step(self, data: dict[str, Any]) -> Step:
+        data["tool_calls"] = tuple(map(tool_call_from_dict, data.get("tool_calls", ())))
+        data["results"] = tuple([self._result(result) for result in data.get("results", ())])
+        data["usage"] = Usage.from_dict(data.get("usage", {}))
+        return Step(**data)
+
+    def _result(self, data: dict[str, Any]) -> ToolResult:
+        data["parts"] = tuple([self._part(part) for part in data["parts"]])
+        return ToolResult(**data)
 
     def _messages(self, source: str) -> tuple[Message, ...]:
         return tuple([self._message(data) for data in json.loads(source)])
@@ -201,14 +235,17 @@ def decode_row(values: Sequence[Any]) -> LedgerRow:
     return LedgerRow(**row)
 
 
-def draft_row_text(row: LedgerRow) -> str:
-    """A row of the ledger that is not one yet, as JSON."""
-    return json_text(dict(zip(ROW_COLUMNS, encode_row(row), strict=True)))
+def draft_rows_text(draft: Draft) -> str:
+    """The rows of the ledger of a draft, which are none yet, as JSON."""
+    row, *earlier = (dict(zip(ROW_COLUMNS, encode_row(row), strict=True)) for row in (draft.row, *draft.earlier))
+    return json_text(row | ({"earlier": earlier} if earlier else {}))
 
 
-def decode_draft_row(source: str) -> LedgerRow:
-    """The inverse of :func:`draft_row_text`; a column that came later is unknown."""
-    return decode_row(tuple(map(json.loads(source).get, ROW_COLUMNS)))
+def decode_draft_rows(source: str) -> tuple[LedgerRow, tuple[LedgerRow, ...]]:
+    """The row of a draft, and those before it: of :func:`draft_rows_text`; a column that came later is unknown."""
+    data = json.loads(source)
+    row, *earlier = (decode_row(tuple(map(row.get, ROW_COLUMNS))) for row in (data, *data.get("earlier", ())))
+    return row, tuple(earlier)
 
 
 def iso(at: datetime) -> str:
@@ -236,17 +273,6 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def _more(data: dict[str, Any]) -> dict[str, Any]:
-    for name in ("logprobs", "notices"):
-        if data.get(name) is not None:
-            data[name] = tuple(data[name])
-    if "tool_calls" in data:
-        data["tool_calls"] = tuple(map(tool_call_from_dict, data["tool_calls"]))
-    if "usage" in data:
-        data["usage"] = Usage.from_dict(data["usage"])
-    return data
-
-
 def _plain_prompt(prompt: tuple[Message, ...]) -> str | None:
     """The text of a prompt that is nothing but one text of the user, else None."""
     if len(prompt) != 1 or not (said := prompt[0].text) or not fits(said):
@@ -256,6 +282,19 @@ def _plain_prompt(prompt: tuple[Message, ...]) -> str | None:
 
 def _message_to_dict(item: Message, blobs: dict[str, bytes]) -> dict[str, Any]:
     return message_to_dict(replace(item, parts=())) | {"parts": [_part_to_dict(part, blobs) for part in item.parts]}
+
+
+def _step_to_dict(step: Step, blobs: dict[str, bytes]) -> dict[str, Any]:
+    out = {name: value for name in _OF_STEP if (value := getattr(step, name)) != getattr(_NO_STEP, name)}
+    if step.tool_calls:
+        out["tool_calls"] = [call.to_dict() for call in step.tool_calls]
+    if step.results:
+        out["results"] = [_result_to_dict(result, blobs) for result in step.results]
+    return out | {"reason": step.reason, "usage": step.usage.to_dict()}
+
+
+def _result_to_dict(result: ToolResult, blobs: dict[str, bytes]) -> dict[str, Any]:
+    return replace(result, parts=()).to_dict() | {"parts": [_part_to_dict(part, blobs) for part in result.parts]}
 
 
 def _part_to_dict(part: Part, blobs: dict[str, bytes]) -> dict[str, Any]:

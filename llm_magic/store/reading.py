@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..records import head_from_dict
 from ..slots import CellKey, Slot
-from .codec import ROW_COLUMNS, TURN_COLUMNS, Decoder, decode_draft_row
+from .codec import ROW_COLUMNS, TURN_COLUMNS, Decoder, decode_draft_rows
 from .database import run, text
 from .processes import Process
 from .values import Draft, ForgottenError, Kept
@@ -145,10 +145,12 @@ def is_gone(row: Sequence[Any]) -> bool:
 
 def draft(row: Sequence[Any], blobs: dict[str, bytes]) -> Draft:
     """An answer that was under way."""
-    ledger_row, _, _, _, _, conversation_id, slot_id, *turn = row
+    ledger_rows, _, _, _, _, conversation_id, slot_id, *turn = row
+    last, earlier = decode_draft_rows(ledger_rows)
     return Draft(
         turn=Decoder(blobs).turn(turn),
-        row=decode_draft_row(ledger_row),
+        row=last,
+        earlier=earlier,
         conversation=text(conversation_id),
         slot=text(slot_id),
     )

@@ -78,15 +78,17 @@ class Draft:
 
     Attributes:
         turn: As far as it has come, as it is to be kept if it ends here.
-        row: Its row of the ledger, likewise.
+        row: The row of the ledger of its last request, likewise.
         conversation: Id of the conversation.
         slot: Id of the slot.
+        earlier: The rows of its requests before that one.
     """
 
     turn: Turn
     row: LedgerRow
     conversation: str
     slot: str
+    earlier: tuple[LedgerRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from .codec import (
     ANSWER_COLUMNS,
     ROW_COLUMNS,
     TURN_COLUMNS,
-    draft_row_text,
+    draft_rows_text,
     encode_answer,
     encode_row,
     encode_turn,
@@ -108,10 +108,12 @@ def write_draft(connection: sqlite3.Connection, draft: Draft) -> None:
         number = _insert_turn(connection, turn, is_draft=True)[0]
     else:
         (number,) = found
-        run(connection, _ANSWER, (*encode_answer(turn), number))
+        blobs: dict[str, bytes] = {}
+        run(connection, _ANSWER, (*encode_answer(turn, blobs), number))
+        _insert_blobs(connection, number, blobs)
     me = this_process()
-    row = draft_row_text(draft.row)
-    run(connection, _DRAFT, (number, turn.id, slot[0], me.host, me.pid, me.started, time.time(), row))
+    rows = draft_rows_text(draft)
+    run(connection, _DRAFT, (number, turn.id, slot[0], me.host, me.pid, me.started, time.time(), rows))
 
 
 def recover(connection: sqlite3.Connection, draft: Draft) -> bool:
@@ -132,7 +134,8 @@ def recover(connection: sqlite3.Connection, draft: Draft) -> bool:
     if draft.turn.is_sendable:
         run(connection, "UPDATE slots SET current_id = ?, is_removed = 0 WHERE number = ?", (draft.turn.id, slot))
     run(connection, "UPDATE conversations SET changed_at = ? WHERE number = ?", (iso(datetime.now(UTC)), conversation))
-    run(connection, _ROW, (notebook, *encode_row(draft.row)))
+    for row in (*draft.earlier, draft.row):
+        run(connection, _ROW, (notebook, *encode_row(row)))
     return True
 
 
@@ -226,12 +229,16 @@ def _insert_turn(connection: sqlite3.Connection, turn: Turn, *, is_draft: bool =
             return number, encoded.size_bytes
     made = run(connection, _TURN, (*encoded.values, None if is_draft else encoded.digest)).lastrowid
     assert made is not None
-    for digest, data in encoded.blobs.items():
+    _insert_blobs(connection, made, encoded.blobs)
+    return made, encoded.size_bytes
+
+
+def _insert_blobs(connection: sqlite3.Connection, turn: int, blobs: Mapping[str, bytes]) -> None:
+    for digest, data in blobs.items():
         blob = run(connection, "SELECT number FROM blobs WHERE hash = ?", (digest,)).fetchone()
         if blob is None:
             blob = (run(connection, "INSERT INTO blobs (hash, data) VALUES (?, ?)", (digest, data)).lastrowid,)
-        run(connection, "INSERT INTO media (turn, blob) VALUES (?, ?)", (made, *blob))
-    return made, encoded.size_bytes
+        run(connection, "INSERT INTO media (turn, blob) VALUES (?, ?) ON CONFLICT DO NOTHING", (turn, *blob))
 
 
 def _order(connection: sqlite3.Connection, conversation: int, slot_ids: tuple[str, ...]) -> None:
