@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..events import Event
+    from .think import Piece
 
 _MANY_EMPTY_CHUNKS = 10
 _FINISH_REASONS: Mapping[str, str] = {
@@ -110,8 +111,7 @@ class ChunkReader:
     def finish(self) -> Completed:
         """End the answer: what was held back comes with the next :meth:`take`."""
         reason = normalized_finish_reason(self.finish_reason)
-        for piece in self._think.finish(is_cut=reason == "length"):
-            self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
+        self._add_pieces(self._think.finish(is_cut=reason == "length"))
         if self._calls and reason not in ("tool_calls", "length", "content_filter"):
             log.warning("the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason)
             reason = "tool_calls"
@@ -140,7 +140,7 @@ class ChunkReader:
         for key in ("reasoning_content", "reasoning"):
             thought = delta.get(key)
             if thought and isinstance(thought, str):
-                self._think.give_up()
+                self._add_pieces(self._think.give_up())
                 self._add(ReasoningDelta, thought)
                 break
         if refusal := delta.get("refusal"):
@@ -152,13 +152,12 @@ class ChunkReader:
         elif self._think.is_plain:
             self._add(TextDelta, content)
         else:
-            for piece in self._think.feed(content):
-                self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
+            self._add_pieces(self._think.feed(content))
 
     def _read_parts(self, parts: list[Mapping[str, Any]]) -> None:
         for part in parts:
             if thinking := part.get("thinking"):  # Mistral: a list of parts of its own
-                self._think.give_up()
+                self._add_pieces(self._think.give_up())
                 texts = [thinking] if isinstance(thinking, str) else [inner.get("text", "") for inner in thinking]
                 self._add(ReasoningDelta, "".join(texts))
             elif refusal := part.get("refusal"):
@@ -178,6 +177,10 @@ class ChunkReader:
                     arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
                 )
             )
+
+    def _add_pieces(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
 
     def _add(self, kind: type[TextDelta | ReasoningDelta | RefusalDelta], text: str) -> None:
         if kind is not self._pending_type:

@@ -47,10 +47,19 @@ class ThinkParser:
         """Whatever comes is the answer: there is nothing left to look for."""
         return self._state is _State.SAID and not self._is_known
 
-    def give_up(self) -> None:
-        """The server tells thoughts apart itself: from here on tags are text."""
+    def give_up(self) -> list[Piece]:
+        """The server tells thoughts apart itself: from here on tags are text.
+
+        Returns:
+            What was held back until now: it comes before whatever comes next.
+        """
+        held, self._held = self._held, ""
+        if self._state is _State.BEFORE and self._is_after_block:
+            held = held.lstrip()
+        is_thought = self._state in (_State.INSIDE, _State.ASSUMED)
         self._is_known = False
         self._state = _State.SAID
+        return [Piece(is_thought, held)] if held else []
 
     def feed(self, text: str) -> list[Piece]:
         """What the next text says and thinks, as far as it can be told."""

@@ -64,6 +64,13 @@ def test_reasoning_comes_apart_from_text(key: str) -> None:
     assert events == [ReasoningDelta(text="why"), TextDelta(text="<think>so")]
 
 
+def test_text_held_back_for_a_tag_comes_before_the_reasoning() -> None:
+    """Space that could have led up to a tag keeps its place when thoughts come in a field of their own."""
+    events, _ = read(chunk({"content": " "}), chunk({"reasoning": "why"}), chunk({"content": "so"}))
+
+    assert events == [TextDelta(text=" "), ReasoningDelta(text="why"), TextDelta(text="so")]
+
+
 def test_both_names_of_the_reasoning_in_one_chunk_count_once() -> None:
     """Servers that send both send the same text."""
     events, _ = read(chunk({"reasoning": "why", "reasoning_content": "why"}))
