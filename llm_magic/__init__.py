@@ -14,7 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .api import Conversation, ask, conversation, models, usage
+    from .api import Conversation, ask, calls, conversation, models, on_call, usage
     from .backends.local import LocalBackend
     from .backends.openai import OpenAIBackend
     from .backends.registry import register_backend
@@ -72,9 +72,11 @@ _HOMES = {
     "ToolError": "errors",
     "allow_nested": "engine",
     "ask": "api",
+    "calls": "api",
     "check_jsonl": "finetuning",
     "conversation": "api",
     "models": "api",
+    "on_call": "api",
     "panel": "panels.panel",
     "register_backend": "backends.registry",
     "register_content": "values",
@@ -108,9 +110,11 @@ __all__ = [
     "__version__",
     "allow_nested",
     "ask",
+    "calls",
     "check_jsonl",
     "conversation",
     "models",
+    "on_call",
     "panel",
     "register_backend",
     "register_content",

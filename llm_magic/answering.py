@@ -118,6 +118,7 @@ class Answer:
 
 
 NoteRound: TypeAlias = "Callable[[Turn, int], None]"
+NoteSent: TypeAlias = "Callable[[Request], None]"
 
 
 class Answering:
@@ -129,6 +130,7 @@ class Answering:
         places: Where its requests wait for their turn.
         strategies: Decide, in this order, whether another request follows.
         checks: Look at every event; see :data:`~llm_magic.rounds.Check`.
+        note_sent: Told of each request that is about to be sent.
         note_round: Told of each request that is over and on which another follows, with its number.
         patience: The time the turn may take.
     """
@@ -141,6 +143,7 @@ class Answering:
         places: Places,
         strategies: Sequence[Strategy] = (),
         checks: Sequence[Check] = (),
+        note_sent: NoteSent | None = None,
         note_round: NoteRound | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -149,6 +152,7 @@ class Answering:
         self._places = places
         self._strategies = strategies
         self._checks = checks
+        self._note_sent = note_sent
         self._note_round = note_round
         self._start = time.monotonic()
         self._notices = list(plan.base.notices)
@@ -199,6 +203,8 @@ class Answering:
         """Send the request and take its answer, to its end; what it failed with, None where the answer is whole."""
         try:
             async with self._places.taken(self.tell, has_waited=has_waited):
+                if self._note_sent is not None:
+                    self._note_sent(self._round.request)
                 await self._round.consume(self.tell, self._checks)
         except LLMMagicError as exc:
             return exc

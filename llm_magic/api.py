@@ -27,11 +27,12 @@ from .values import Limits, to_parts
 from .watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     import pandas as pd
 
     from .backends.base import Backend
+    from .call_log import CallEvent
     from .events import Event
     from .turns import Turn
 
@@ -308,6 +309,26 @@ def usage_frame(owner: Session, scope: Scope) -> pd.DataFrame:
     if scope not in get_args(Scope):
         raise ConfigurationError(f"There is no scope {scope!r}.", hint="one of " + ", ".join(get_args(Scope)))
     return frame_of(owner.usage_rows(scope))
+
+
+def on_call(function: Callable[[CallEvent], object], *, content: bool = False) -> Callable[[], object]:
+    """Have a function called with what happens to every request: sent, its answer begins, ended.
+
+    The same events go to the log ``llm_magic.calls`` as lines of JSON, at the level INFO, without what was said.
+
+    Args:
+        function: Called in a thread of this package's, where it must not block; see ``call_log.CallEvent``.
+        content: With what was sent and answered.
+
+    Returns:
+        Ends it. Harmless when repeated.
+    """
+    return session().calls.listen(function, content=content)
+
+
+def calls() -> pd.DataFrame:
+    """What happened to this session's last requests, one row for each event; see ``call_log.COLUMNS``."""
+    return session().calls.to_frame()
 
 
 def models(contains: str = "") -> pd.DataFrame:

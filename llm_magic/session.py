@@ -17,6 +17,7 @@ from .answering import Answering, uncancel
 from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
+from .call_log import CallLog, CallNotes
 from .cells import gone_notice
 from .engine import Engine, shared_engine
 from .errors import Interrupted, LLMMagicError
@@ -61,6 +62,7 @@ class Session(Archive):
 
     Attributes:
         last: The turn answered last, kept or not.
+        calls: The events of its requests.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Session(Archive):
         self.registry = registry or Registry()
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
+        self.calls = CallLog()
         self._busy: dict[str, asyncio.Semaphore] = {}
         self._places = Places(lambda: int(self.config.get("max_in_flight")))
 
@@ -240,14 +243,21 @@ class Session(Archive):
             busy.release()
 
     async def _stream(self, plan: Plan, emit: Callable[[Event], None], *, has_waited: bool = False) -> Outcome:
+        notes = CallNotes(self.calls, plan.base, plan.conversation.name)
+
+        def note_round(turn: Turn, number: int) -> None:
+            notes.ended(turn)
+            self._note_round(plan, turn, number)
+
         answering = Answering(
-            plan, emit=emit, places=self._places, note_round=lambda turn, number: self._note_round(plan, turn, number)
+            plan, emit=emit, places=self._places, checks=(notes.check,), note_sent=notes.sent, note_round=note_round
         )
         drafting = asyncio.create_task(self._draft(plan, answering))
         try:
             answer = await answering.answer(has_waited=has_waited)
         finally:
             drafting.cancel()
+        notes.ended(answer.rounds[-1])
         return await self._keep(plan, answer)
 
     def _note_round(self, plan: Plan, turn: Turn, number: int) -> None:

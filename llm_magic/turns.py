@@ -251,6 +251,11 @@ class TurnBuilder:
         return self.text[len(self._base.text) :]
 
     @property
+    def ttft_s(self) -> float | None:
+        """From the beginning to the first piece of the answer, in seconds; None while none has come."""
+        return self._ttft_s
+
+    @property
     def is_opened(self) -> bool:
         """The server accepted the request, so it bills."""
         return self._opened is not None

@@ -54,6 +54,9 @@ def module() -> None:
     current: Conversation = llm_magic.conversation()
     reply: Reply = llm_magic.ask("a")
     table: pd.DataFrame = llm_magic.usage(scope="all")
+    end = llm_magic.on_call(lambda event: event.latency_s, content=True)
+    end()
+    happened: pd.DataFrame = llm_magic.calls()
     llm_magic.panel()
     offered: pd.DataFrame = llm_magic.models("gpt")
     problems: pd.DataFrame = llm_magic.check_jsonl(current.to_jsonl(), model="gpt-4.1-mini")
@@ -64,6 +67,6 @@ def module() -> None:
     llm_magic.register_backend("mine", ScriptedBackend)
     llm_magic.allow_nested()
     try:
-        print(current, reply, table, offered, problems)
+        print(current, reply, table, offered, problems, happened)
     except llm_magic.LLMMagicError as exc:
         print(exc.message, exc.hint)
