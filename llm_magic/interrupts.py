@@ -43,6 +43,7 @@ class Interrupts:
         self.count = 0
         self._first_at = 0.0
         self._target: Cancellable | None = None
+        self._is_raising = False
 
     @property
     def is_insistent(self) -> bool:
@@ -55,17 +56,32 @@ class Interrupts:
         if self.count:
             target.cancel()
 
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Around what waits for the user: there the first interrupt raises, too, once."""
+        self._is_raising = True
+        try:
+            if self.count:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._is_raising = False
+
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         """Take one.
 
         Raises:
-            KeyboardInterrupt: At least the third, and late: whoever should look between two drawings is stuck.
+            KeyboardInterrupt: Something waits for the user. Or it is at least the third, and late: whoever should look
+                between two drawings is stuck.
         """
         self.count += 1
         if self.count == 1:
             self._first_at = time.monotonic()
         if self._target is not None:
             self._target.cancel()
+        if self._is_raising:
+            self._is_raising = False
+            raise KeyboardInterrupt
         if self.count > 2 and self.is_insistent:  # noqa: PLR2004  # the second is the watcher's to see
             raise KeyboardInterrupt
 

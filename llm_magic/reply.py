@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .content import Part, ToolCall
     from .counts import Usage
-    from .turns import Turn
+    from .turns import Step, Turn
 
 Form: TypeAlias = Literal["text", "markdown", "json", "code"]
 _FENCE = re.compile(
@@ -48,7 +48,8 @@ class Reply:
         return self.turn.text
 
     def __repr__(self) -> str:
-        return rendering.plain_text(plain_answer(self.turn, form=self.form, has_footer=False))
+        text = plain_answer(self.turn, form=self.form, has_footer=False, has_steps=False)
+        return rendering.plain_text(text)
 
     def _repr_mimebundle_(self, **_include_exclude: object) -> dict[str, str]:
         return answer_bundle(self.turn, form=self.form, has_footer=self.has_footer)
@@ -181,9 +182,9 @@ def dollars(amount_usd: float) -> str:
 
 def remarks(turn: Turn) -> list[str]:
     """What the reader must know beside the answer: how it ended where not well, notices."""
-    lines = list(turn.notices)
+    lines = [*turn.notices, *(step.error for step in turn.steps if step.error and step.reason != "tools")]
     match turn.status:
-        case "interrupted" if not (turn.text or turn.refusal or turn.reasoning or turn.tool_calls):
+        case "interrupted" if not (turn.text or turn.refusal or turn.reasoning or turn.tool_calls or turn.steps):
             lines.append("interrupted: nothing had arrived")
         case "interrupted":
             lines.append("interrupted: what had arrived is kept")
@@ -192,15 +193,24 @@ def remarks(turn: Turn) -> list[str]:
         case "failed":
             lines.append(f"failed: {turn.error or 'nothing arrived'}")
         case "complete":
-            if turn.finish_reason == "length":
-                lines.append("cut off: the limit of tokens was reached")
-            elif turn.finish_reason == "content_filter":
-                lines.append("cut off by the provider's content filter")
-            if turn.tool_calls:
-                names = ", ".join(call.name for call in turn.tool_calls)
-                lines.append(f"the model asked to call {names}; nothing was called")
-            elif not (turn.text or turn.refusal):
-                lines.append("(empty reply)")
+            lines += _of_complete(turn)
+    return lines
+
+
+def _of_complete(turn: Turn) -> list[str]:
+    """What is not as it might be of an answer that came whole."""
+    lines = []
+    if turn.finish_reason == "length":
+        lines.append("cut off: the limit of tokens was reached")
+    elif turn.finish_reason == "content_filter":
+        lines.append("cut off by the provider's content filter")
+    if turn.tool_calls:
+        names = ", ".join(call.name for call in turn.tool_calls)
+        lines.append(f"the model asked to call {names}; nothing was called")
+    elif turn.finish_reason == "tool_calls":
+        lines.append("the model said that it calls tools, and called none")
+    elif not (turn.text or turn.refusal):
+        lines.append("(empty reply)")
     return lines
 
 
@@ -215,12 +225,9 @@ def answer_bundle(turn: Turn, *, form: Form = "markdown", has_footer: bool = Tru
 def html_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> str:
     """The answer as safe HTML, with the pictures it is about, reasoning folded, remarks and footer."""
     pieces = [rendering.pictures_html(turn.prompt)]
-    if turn.reasoning:
-        pieces.append(rendering.reasoning_html(turn.reasoning))
-    if turn.text:
-        pieces.append(_form_html(turn.text, form))
-    if turn.refusal:
-        pieces.append(rendering.notice_html("The model refused:") + rendering.markdown_html(turn.refusal))
+    if thoughts := _thoughts(turn):
+        pieces.append(rendering.reasoning_html(*thoughts))
+    pieces.extend(piece.html for piece in answer_pieces(turn, form=form))
     pieces.extend(rendering.notice_html(line) for line in remarks(turn))
     if has_footer:
         pieces.append(rendering.footer_html(footer(turn)))
@@ -228,8 +235,8 @@ def html_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True)
 
 
 def answer_pieces(turn: Turn, *, form: Form = "markdown") -> list[rendering.Piece]:
-    """What the model said as pieces of safe HTML, without reasoning, remarks and footer."""
-    pieces: list[rendering.Piece] = []
+    """What the model said and called, in order, as pieces of safe HTML; without reasoning, remarks and footer."""
+    pieces = [piece for step in _rounds(turn) for piece in _step_pieces(step, form)]
     if turn.text:
         is_markdown = form == "markdown"
         pieces += (
@@ -238,18 +245,64 @@ def answer_pieces(turn: Turn, *, form: Form = "markdown") -> list[rendering.Piec
     if turn.refusal:
         pieces.append(rendering.Piece(html=rendering.notice_html("The model refused:")))
         pieces += rendering.markdown_pieces(turn.refusal)
+    pieces += (rendering.Piece(html=rendering.call_html(rendering.called(call, None))) for call in turn.tool_calls)
     return pieces
 
 
-def plain_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True) -> str:
-    """The answer as text, with remarks and footer; not yet made safe for a terminal."""
-    pieces = [_form_text(turn.text, form)] if turn.text else []
+def reasoning_pieces(turn: Turn) -> list[rendering.Piece]:
+    """What the model thought aloud, over all requests, as pieces of safe HTML."""
+    return [piece for thought in _thoughts(turn) for piece in rendering.markdown_pieces(thought, highlight=False)]
+
+
+def plain_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True, has_steps: bool = True) -> str:
+    """The answer as text, with remarks and footer; not yet made safe for a terminal.
+
+    Args:
+        turn: The turn.
+        form: How the answer is shown.
+        has_footer: The last line tells model, tokens and cost.
+        has_steps: What was said and called before the answer stands before it.
+    """
+    pieces = [line for step in _rounds(turn) for line in _step_lines(step)] if has_steps else []
+    pieces += [_form_text(turn.text, form)] if turn.text else []
     if turn.refusal:
         pieces.append(f"The model refused: {turn.refusal}")
+    if has_steps:
+        pieces.extend(f"[{rendering.call_text(rendering.called(call, None))}]" for call in turn.tool_calls)
     pieces.extend(f"[{line}]" for line in remarks(turn))
     if has_footer:
         pieces.append(f"[{footer(turn)}]")
     return "\n".join(pieces)
+
+
+def _rounds(turn: Turn) -> list[Step]:
+    """The requests before the last that are shown: what a try said that could not stand is void."""
+    return [step for step in turn.steps if step.reason == "tools"]
+
+
+def _thoughts(turn: Turn) -> list[str]:
+    return [text for text in (*(step.reasoning for step in turn.steps), turn.reasoning) if text]
+
+
+def _calls(step: Step) -> list[rendering.ShownCall]:
+    # An answer that was stopped has not all of them.
+    results = {result.call_id: result for result in step.results}
+    return [rendering.called(call, results.get(call.id)) for call in step.tool_calls]
+
+
+def _step_pieces(step: Step, form: Form) -> list[rendering.Piece]:
+    if not step.text:
+        said = []
+    elif form == "text":
+        said = [rendering.Piece(html=rendering.preformatted_html(step.text))]
+    else:
+        # Asked for as JSON or code, that is said of the answer.
+        said = rendering.markdown_pieces(step.text)
+    return [*said, *(rendering.Piece(html=rendering.call_html(call)) for call in _calls(step))]
+
+
+def _step_lines(step: Step) -> list[str]:
+    return [*([step.text] if step.text else []), *(f"[{rendering.call_text(call)}]" for call in _calls(step))]
 
 
 def _form_html(text: str, form: Form) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from .consent import Consent, stdin_prompt
 from .errors import Interrupted
 from .interrupts import Interrupts, deferred
 from .run import interrupted_line
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 class View(Protocol):
     """What draws one ask."""
+
+    @property
+    def can_ask(self) -> bool | None:
+        """Whether the user can answer questions on it; None while that is not known yet."""
 
     def add(self, event: Event) -> None:
         """Take the next event."""
@@ -50,14 +55,18 @@ def watch(start: Callable[[], Run], view: Callable[[Run], View | None] | None = 
     return outcome
 
 
-def drawn(run: Run, view: View | None, look: Callable[[], None] = lambda: None) -> Outcome:
+def drawn(
+    run: Run, view: View | None, look: Callable[[], None] = lambda: None, consent: Consent | None = None
+) -> Outcome:
     """Hand the events of an ask to a view, up to the end, which is left to the caller.
 
     Args:
         run: The ask.
         view: What draws it; None draws nothing.
         look: Called between two drawings; may raise.
+        consent: Asks what no page can ask, between two drawings; where not given, nobody does.
     """
+    consent = consent or Consent()
     is_over = False
     while not is_over:
         is_over = run.is_finished
@@ -67,6 +76,8 @@ def drawn(run: Run, view: View | None, look: Callable[[], None] = lambda: None) 
             for event in events:
                 view.add(event)
             view.tick()
+        consent.add(events)
+        consent.settle(can_page=view is not None and view.can_ask)
     return run.outcome()
 
 
@@ -80,7 +91,7 @@ def _watch(interrupts: Interrupts, start: Callable[[], Run], make_view: Callable
         if interrupts.is_insistent and not run.is_finished:
             raise KeyboardInterrupt
 
-    outcome = drawn(run, view, look)
+    outcome = drawn(run, view, look, Consent(stdin_prompt, interrupts.raising))
     if view is not None:
         view.end(outcome.turn)
     return outcome

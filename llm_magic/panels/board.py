@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from .. import rendering
 from ..news import AskBegan
-from ..reply import answer_pieces
+from ..reply import answer_pieces, reasoning_pieces
 from ..run import Outcome
 from ..views.drawing import TurnDrawing
 from .meter import Meter
 from .rows import head_fields, placed_fields, settled_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from ..events import Event
     from ..news import News
@@ -152,6 +152,14 @@ class Board:
         self._skipped = max(0, self._skipped - FIRST_TURNS)
         self.touch()
 
+    def permit(self, turn_id: str, said: Mapping[str, Any]) -> bool:
+        """Take a page's word on a tool call of a turn under way; whether it counts."""
+        with self._feed.lock:
+            running = next((one for one in self._running.values() if one.turn_id == turn_id), None)
+            is_taken = running is not None and running.drawing.permit(said)
+        self._wake()
+        return is_taken
+
     def source(self, slot_id: str) -> str | None:
         """The text of the answer that is shown, as the model wrote it; None where there is none yet."""
         slot = self._session.current.slot(slot_id)
@@ -228,7 +236,7 @@ class Board:
         self._leave(slot.id)
         assert began.run.plan is not None
         has_footer = self._session.config.get("footer")
-        self._feed.turn(slot.id, p=rendering.prompt_html(began.turn.prompt), fig=None, wait=None)
+        self._feed.turn(slot.id, p=rendering.prompt_html(began.turn.prompt), fig=None, wait=None, asks=None)
         self._feed.pieces(slot.id, "a", [])
         self._feed.pieces(slot.id, "r", [])
         drawing = TurnDrawing(self._feed, slot.id, began.run.plan, has_footer=has_footer)
@@ -267,7 +275,7 @@ class Board:
             rendered = _Rendered(
                 prompt=rendering.prompt_html(turn.prompt),
                 answer=answer_pieces(turn),
-                reasoning=rendering.markdown_pieces(turn.reasoning, highlight=False),
+                reasoning=reasoning_pieces(turn),
             )
             self._rendered[turn.id] = rendered
             if len(self._rendered) > _KEPT_TURNS:

@@ -79,6 +79,9 @@ class Panel:
             case {"k": "stop", "turn": str() as turn_id}:
                 self._session.stop(turn_id)
                 self._widget.send({"k": "ack", "turn": turn_id})
+            case {"k": "permit", "turn": str() as turn_id, **said}:
+                is_taken = self._board.permit(turn_id, said)
+                self._widget.send({"k": "ack", "turn": turn_id, "call": said.get("call"), "is_taken": is_taken})
             case {"k": "text", "slot": str() as slot_id}:
                 self._widget.send(sound_values({"k": "text", "slot": slot_id, "text": self._board.source(slot_id)}))
             case {"k": "page", "app": str() as application}:

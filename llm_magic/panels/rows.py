@@ -74,6 +74,7 @@ def settled_fields(
         "foot": rendering.plain_text(footer(turn)) if has_footer else None,
         "fig": None,
         "wait": None,
+        "asks": None,
         "blocks": None,
     }
 

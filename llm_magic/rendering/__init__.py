@@ -6,6 +6,7 @@ shows. The parser, the cleaner and the highlighter are imported by the first ren
 
 from __future__ import annotations
 
+from .calls import CallState, ShownCall, arguments_text, call_html, call_text, called, one_line, signature
 from .clean import harmless
 from .highlight import code_html
 from .incremental import IncrementalRenderer, markdown_pieces
@@ -16,20 +17,28 @@ from .plain import PlainStream, plain_text, sound_values
 from .prompts import pictures_html, prompt_html
 
 __all__ = [
+    "CallState",
     "IncrementalRenderer",
     "Piece",
     "PlainStream",
+    "ShownCall",
     "answer_html",
+    "arguments_text",
+    "call_html",
+    "call_text",
+    "called",
     "code_html",
     "footer_html",
     "harmless",
     "markdown_html",
     "markdown_pieces",
     "notice_html",
+    "one_line",
     "pictures_html",
     "plain_text",
     "preformatted_html",
     "prompt_html",
     "reasoning_html",
+    "signature",
     "sound_values",
 ]

@@ -29,14 +29,17 @@ CLASSES = {
     "div": {"highlight"},
     "span": {"c", "k", "llm-magic-image", "m", "mathjax_process", "nc", "nf", "s", "tex2jax_process"},
 }
-# Of prompts, which are the user's own: their HTML has no links, but small pictures.
-PROMPT_TAGS = frozenset("details div img pre span summary".split())
+# Of prompts and tool calls: their HTML has no links, but small pictures.
+PROMPT_TAGS = frozenset("code details div img pre span summary".split())
+_TOOL = {"llm-magic-tool"} | {
+    f"llm-magic-tool-{state}" for state in ("started", "asking", "running", "done", "failed", "denied", "idle")
+}
 PROMPT_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "img": {"alt", "height", "src", "width"}}
 PROMPT_CLASSES = {
-    "details": {"llm-magic-attached"},
-    "div": {"llm-magic-pictures", "llm-magic-prompt", "mathjax_ignore", "tex2jax_ignore"},
+    "details": {"llm-magic-attached"} | _TOOL,
+    "div": {"llm-magic-pictures", "llm-magic-prompt", "mathjax_ignore", "tex2jax_ignore"} | _TOOL,
     "img": {"llm-magic-thumbnail"},
-    "span": {"llm-magic-chip"},
+    "span": {"llm-magic-chip", "llm-magic-tool-state"},
 }
 LINK_REL = "noopener noreferrer"
 LINK_SCHEMES = frozenset({"http", "https", "mailto"})
@@ -65,7 +68,7 @@ def clean(rendered: str) -> str:
 
 
 def clean_prompt(rendered: str) -> str:
-    """The same for what was asked, where text, folded text and small pictures are."""
+    """The same for what was asked and what tools said, where text, folded text and small pictures are."""
     return _prompt_cleaner().clean(rendered).translate(_HARMLESS)
 
 

@@ -19,12 +19,10 @@ def answer_html(body: str) -> str:
     return f'<div class="llm-magic mathjax_ignore tex2jax_ignore">{body}</div>'
 
 
-def reasoning_html(text: str) -> str:
-    """What a model thought before it answered, as a folded section."""
-    return (
-        '<details class="llm-magic-reasoning"><summary>Reasoning</summary>\n'
-        f"{markdown_html(text, highlight=False)}</details>\n"
-    )
+def reasoning_html(*texts: str) -> str:
+    """What a model thought before it answered, in one request or several, as a folded section."""
+    body = "".join(markdown_html(text, highlight=False) for text in texts)
+    return f'<details class="llm-magic-reasoning"><summary>Reasoning</summary>\n{body}</details>\n'
 
 
 def notice_html(text: str) -> str:

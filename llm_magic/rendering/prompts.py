@@ -52,12 +52,13 @@ def _role(message: Message) -> str:
 
 def _parts(message: Message) -> Iterator[str]:
     for part in message.parts:
-        yield _part(part)
+        yield part_html(part)
     for call in message.tool_calls:
         yield _chip(f"calls {call.name}")
 
 
-def _part(part: Part) -> str:
+def part_html(part: Part) -> str:
+    """One part, small; to be cleaned with what is around it."""
     match part:
         case TextPart(label=""):
             return escape(_cut(part.text, MAX_TYPED_CHARACTERS))

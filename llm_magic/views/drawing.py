@@ -5,10 +5,11 @@ The live view draws its one turn so, the panel every turn that is under way. Whe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import rendering
 from ..events import (
+    NextRound,
     Notice,
     Opened,
     ReasoningDelta,
@@ -17,14 +18,19 @@ from ..events import (
     Sending,
     TextDelta,
     ToolCallDelta,
+    ToolProgress,
     UsageReport,
     Waiting,
 )
-from ..reply import answer_pieces, footer, remarks
+from ..reply import answer_pieces, footer, reasoning_pieces, remarks
+from .calls import Calls
 from .figures import Figures
+from .growing import GrowingText
 from .plain import retry_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..asks import Plan
     from ..events import Event
     from ..reply import Form
@@ -49,34 +55,35 @@ class TurnDrawing:
         self._form = form
         self._has_footer = has_footer
         self._figures = Figures(plan)
-        self._answer = rendering.IncrementalRenderer()
-        self._reasoning = rendering.IncrementalRenderer(highlight=False)
-        self._plain: list[str] = []
-        self._is_thinking = self._has_text = False
+        self._answer = GrowingText(form)
+        self._reasoning = GrowingText(highlight=False)
+        self._calls = Calls()
         self._notes: list[str] = []
         self._pending = 0
         feed.turn(key, w=plan.base.id, s="waiting", notes=[], foot=None, fig=self._figures.news())
 
     def add(self, event: Event) -> None:
         """Take the next event."""
+        self._calls.add(event)
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text):
                 self._count(answered=len(text))
-                self._has_text = True
-                if self._form == "markdown":
-                    self._answer.feed(text)
-                elif self._form == "text":
-                    self._plain.append(text)
+                self._answer.feed(text)
             case ReasoningDelta(text=text):
                 self._count(thought=len(text))
-                self._is_thinking = True
                 self._reasoning.feed(text)
             case ToolCallDelta(arguments=text):
                 self._count(answered=len(text))
+            case ToolProgress():
+                self._count()
             case UsageReport(usage=usage):
                 self._figures.note_usage(usage)
             case _:
                 self._remark(event)
+
+    def permit(self, said: Mapping[str, Any]) -> bool:
+        """Take a page's word on a tool call; whether it counts. See :meth:`Calls.permit`."""
+        return self._calls.permit(said)
 
     @property
     def pending(self) -> int:
@@ -86,22 +93,20 @@ class TurnDrawing:
     def put(self) -> None:
         """Give the feed what came since the last time."""
         self._pending = 0
-        if self._is_thinking:
+        if not self._reasoning.is_empty:
             start, pieces = self._reasoning.pieces()
             self._feed.pieces(self._key, "r", pieces, start=start)
-        if self._has_text and self._form == "text":
-            html = rendering.preformatted_html("".join(self._plain))
-            self._feed.pieces(self._key, "a", [rendering.Piece(html=html)])
-        elif self._has_text:
-            start, pieces = self._answer.pieces()
-            self._feed.pieces(self._key, "a", pieces, start=start)
+        start, pieces = self._answer.pieces(self._calls.pieces())
+        self._feed.pieces(self._key, "a", pieces, start=start)
+        # Whoever answered it: a question that is not open any more is gone from all pages.
+        questions = self._calls.questions()
+        self._feed.turn(self._key, asks=questions or None, **self._state(is_asking=bool(questions)))
         if (figures := self._figures.news()) is not None:
             self._feed.turn(self._key, fig=figures)
 
     def end(self, turn: Turn) -> None:
         """Give the feed the turn as it is kept."""
-        reasoning = rendering.markdown_pieces(turn.reasoning, highlight=False)
-        self._feed.pieces(self._key, "r", reasoning)
+        self._feed.pieces(self._key, "r", reasoning_pieces(turn))
         self._feed.pieces(self._key, "a", answer_pieces(turn, form=self._form))
         self._feed.turn(
             self._key,
@@ -111,7 +116,14 @@ class TurnDrawing:
             foot=rendering.plain_text(footer(turn)) if self._has_footer else None,
             fig=None,
             wait=None,
+            asks=None,
         )
+
+    def _state(self, *, is_asking: bool) -> dict[str, Any]:
+        """The field of how it goes, {} before it has begun."""
+        if not self._figures.has_begun:
+            return {}
+        return {"s": "asking" if is_asking else "tool" if self._calls.is_running else "running"}
 
     def _count(self, *, answered: int = 0, thought: int = 0) -> None:
         if not self._figures.has_begun:
@@ -129,8 +141,22 @@ class TurnDrawing:
                 self._feed.turn(self._key, wait=f"Waiting: {rendering.plain_text(reason)}")
             case Sending() | Opened():
                 self._feed.turn(self._key, wait=None)
+            case NextRound():
+                self._begin_again(event)
             case _:
                 pass
+
+    def _begin_again(self, event: NextRound) -> None:
+        rows = self._calls.close()
+        if event.reason == "repair":
+            # It could not stand: it makes room for the one that is asked for anew.
+            self._answer.drop()
+        else:
+            self._answer.close(rows)
+        self._reasoning.close()
+        self._figures.begin_request()
+        if event.text:
+            self._note(event.text)
 
     def _note(self, line: str) -> None:
         self._notes.append(rendering.plain_text(line))

@@ -27,7 +27,7 @@ class Figures:
         plan: What is asked of whom.
 
     Attributes:
-        usage: What the server said, None until it does.
+        usage: What the server said of the request under way, None until it does.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -38,6 +38,7 @@ class Figures:
         self._told: dict[str, Any] | None = None
         self._answered = self._thought = 0
         self._sent_tokens: int | None = None
+        self._before = Usage()
         self.usage: Usage | None = None
 
     @property
@@ -56,6 +57,12 @@ class Figures:
         self.usage = usage
         self._told_at = -EVERY_S
 
+    def begin_request(self) -> None:
+        """One request of the turn has ended, and another is sent: what comes is counted with what was."""
+        self._before = self._all(time.monotonic())
+        self._answered = self._thought = 0
+        self.usage = None
+
     def news(self) -> dict[str, Any] | None:
         """The figures by their names on the wire, where it is time and something is new beside the time."""
         now = time.monotonic()
@@ -69,8 +76,8 @@ class Figures:
         return {"age": round(now - self._began, 2), **figures}
 
     def _now(self, now: float) -> dict[str, Any]:
-        usage = self.usage or self._estimated(now)
-        is_counted = self.usage is not None or now - self._began > COUNT_AFTER_S
+        usage = self._all(now)
+        is_counted = self.usage is not None or self._before.total_tokens or now - self._began > COUNT_AFTER_S
         found = {
             "model": rendering.plain_text(self._plan.request.model),
             "first": None if self._first_at is None else round(self._first_at - self._began, 2),
@@ -83,8 +90,11 @@ class Figures:
         }
         return {name: value for name, value in found.items() if value is not None}
 
+    def _all(self, now: float) -> Usage:
+        return self._before + (self.usage or self._estimated(now))
+
     def _estimated(self, now: float) -> Usage:
-        """The tokens so far: what was sent as counted here, what came by its length."""
+        """The tokens of the request so far: what was sent as counted here, what came by its length."""
         if self._sent_tokens is None and now - self._began > COUNT_AFTER_S:
             request = self._plan.request
             self._sent_tokens = count_messages(request.messages, request.model).tokens

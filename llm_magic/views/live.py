@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import rendering
 from ..engine import shared_engine
-from ..events import ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from ..events import ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta, ToolProgress
 from ..reply import answer_bundle
 from .drawing import TurnDrawing
 from .feed import Feed
@@ -33,7 +33,7 @@ PATCH_EVERY_S, PATCH_AT_LEAST_EVERY_S = 0.05, 0.16
 CHARACTERS_A_PATCH = 100
 SNAPSHOTS_AFTER_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 # Something to see; what else comes first may still end in an error, which is told alone.
-_ANSWERS = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
+_ANSWERS = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta, ToolProgress)
 # A reload, or a second view, may come late and want the whole.
 GRACE_S = 60.0
 
@@ -97,6 +97,13 @@ class LiveView:
         with self._feed.lock:
             self._drawing.add(event)
 
+    @property
+    def can_ask(self) -> bool | None:
+        """Whether a page is there to ask on; None while one may still come."""
+        if self._is_heard or self._is_static:
+            return not self._is_static
+        return None
+
     def tick(self) -> None:
         """Send what changed if it is time."""
         now = time.monotonic()
@@ -145,6 +152,11 @@ class LiveView:
             case {"k": "stop", "turn": self._run.turn_id}:
                 widget.send({"k": "ack", "turn": self._run.turn_id})
                 self._run.cancel()
+            case {"k": "permit", "turn": self._run.turn_id, **said}:
+                with self._feed.lock:
+                    is_taken = self._drawing.permit(said)
+                # Said to all pages: whoever answered, it is answered.
+                widget.send({"k": "ack", "turn": self._run.turn_id, "call": said.get("call"), "is_taken": is_taken})
             case {"k": "shown"} if self._kept is not None:
                 self._display.show(self._kept)
                 widget.send({"k": "kept", "data": self._kept})

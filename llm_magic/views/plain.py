@@ -7,7 +7,17 @@ import time
 from typing import TYPE_CHECKING
 
 from .. import rendering
-from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, Sending, TextDelta, Waiting
+from ..events import (
+    NextRound,
+    Notice,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    Sending,
+    TextDelta,
+    ToolProgress,
+    Waiting,
+)
 from ..reply import footer, plain_answer, remarks
 
 if TYPE_CHECKING:
@@ -27,6 +37,8 @@ class PlainView:
         form: How the answer is shown; json and code are printed when they are whole.
         has_footer: A line under the answer tells model, tokens and cost.
     """
+
+    can_ask: bool | None = False
 
     def __init__(self, *, form: Form = "markdown", has_footer: bool = True) -> None:
         self._form = form
@@ -50,8 +62,10 @@ class PlainView:
                 self._print(f"[{retry_line(event)}]\n")
             case Waiting(reason=reason):
                 self._print(f"[waiting: {rendering.plain_text(reason)}]\n")
-            case Notice(text=text):
-                self._print(f"[{rendering.plain_text(text)}]\n")
+            case Notice(text=text) | NextRound(text=text):
+                self._say(text)
+            case ToolProgress():
+                self._say(_progress_line(event))
             case _:
                 pass
 
@@ -64,19 +78,29 @@ class PlainView:
 
     def end(self, turn: Turn) -> None:
         """Print remarks and footer; a failed ask is told by its error alone."""
-        self.tick()
-        if not self._column_zero:
-            self._print("\n")
+        self._end_line()
         if turn.status == "failed":
             return
         if self._form in ("json", "code"):
-            self._print(rendering.plain_text(plain_answer(turn, form=self._form, has_footer=self._has_footer)) + "\n")
+            text = plain_answer(turn, form=self._form, has_footer=self._has_footer, has_steps=False)
+            self._print(rendering.plain_text(text) + "\n")
             return
         lines = [line for line in remarks(turn) if line not in turn.notices]
         if self._has_footer:
             lines.append(footer(turn))
         for line in lines:
             self._print(f"[{rendering.plain_text(line)}]\n")
+
+    def _say(self, line: str) -> None:
+        """A line of ours, between what has come and what comes."""
+        self._end_line()
+        if line:
+            self._print(f"[{rendering.plain_text(line)}]\n")
+
+    def _end_line(self) -> None:
+        self.tick()
+        if not self._column_zero:
+            self._print("\n")
 
     def _print(self, text: str) -> None:
         if text:
@@ -92,6 +116,8 @@ class PlainNotice:
         name: What the ask is called ("turn 3"), at the time of the call.
         where: Where its answer is when it has ended ("%chat show 3").
     """
+
+    can_ask: bool | None = False
 
     def __init__(self, name: Callable[[], str], where: Callable[[], str]) -> None:
         self._name = name
@@ -121,28 +147,54 @@ class TerminalStatus:
         waiting: What the line says.
     """
 
+    can_ask: bool | None = False
+
     def __init__(self, waiting: str) -> None:
         self._asking = self._line = rendering.plain_text(waiting)
         self._start = time.monotonic()
-        self._is_shown = False
+        self._is_shown = self._is_asking = False
         self._is_watched = sys.stderr.isatty()
 
     def add(self, event: Event) -> None:
         """Take the next event."""
         self._line = waiting_line(event, self._asking) or self._line
+        if isinstance(event, ToolProgress):
+            # The question stands on the same line; the status comes back when it is answered.
+            self._is_asking = event.state == "asking"
+            if self._is_asking:
+                self._wipe()
 
     def tick(self) -> None:
         """Show the line once the ask takes its time."""
-        if self._is_watched and not self._is_shown and time.monotonic() - self._start >= STATUS_AFTER_S:
+        if (
+            self._is_watched
+            and not self._is_shown
+            and not self._is_asking
+            and time.monotonic() - self._start >= STATUS_AFTER_S
+        ):
             self._is_shown = True
             sys.stderr.write(f"\r{self._line}")
             sys.stderr.flush()
 
     def end(self, turn: Turn) -> None:  # noqa: ARG002  # a view's signature
         """Take the line away."""
+        self._wipe()
+
+    def _wipe(self) -> None:
         if self._is_shown:
+            self._is_shown = False
             sys.stderr.write("\r" + " " * len(self._line) + "\r")
             sys.stderr.flush()
+
+
+def _progress_line(event: ToolProgress) -> str:
+    """What a terminal says of a call: "" where the question for it says it all."""
+    if event.state == "asking":
+        return ""
+    call = event.call
+    return rendering.call_text(
+        rendering.ShownCall(name=call.name, arguments=call.arguments, state=event.state, result=event.result)
+    )
 
 
 def waiting_line(event: Event, asking: str) -> str | None:

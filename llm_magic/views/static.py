@@ -10,8 +10,21 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import rendering
-from ..events import Notice, ReasoningDelta, RefusalDelta, Retrying, Sending, TextDelta, Waiting
+from ..events import (
+    NextRound,
+    Notice,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    Sending,
+    TextDelta,
+    ToolCallDelta,
+    ToolProgress,
+    Waiting,
+)
 from ..reply import answer_bundle
+from .calls import Calls
+from .growing import GrowingText
 from .plain import STATUS_AFTER_S, waiting_line
 
 if TYPE_CHECKING:
@@ -58,6 +71,8 @@ class StaticView:
         is_blocking: The cell waits for the answer and shows its error. False displays at once, and the error too.
     """
 
+    can_ask: bool | None = False
+
     def __init__(
         self,
         *,
@@ -76,17 +91,27 @@ class StaticView:
         self._display = display or Display()
         self._start = self._shown_at = time.monotonic()
         self._size = self._shown_size = 0
-        self._text: list[str] = []
-        self._renderer = rendering.IncrementalRenderer()
+        self._answer = GrowingText(form)
+        self._calls = Calls()
         self._lines: list[str] = []
         self._is_told = True
+        self._has_moved = False
 
     def add(self, event: Event) -> None:
         """Take the next event."""
+        self._calls.add(event)
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text):
                 self._size += len(text)
-                self._text.append(text)
+                self._answer.feed(text)
+            case ToolCallDelta(arguments=text):
+                self._size += len(text)
+            case ToolProgress():
+                # Told when it is time, however little there is to tell: a tool may take long.
+                self._size += 1
+                self._has_moved = True
+            case NextRound():
+                self._begin_again(event)
             case ReasoningDelta():
                 if not self._size and self._waiting != "thinking":
                     self._waiting, self._is_told = "thinking", False
@@ -109,7 +134,9 @@ class StaticView:
         if self._size == 0:
             if since >= STATUS_AFTER_S and (not self._display.is_shown or not self._is_told):
                 self._update(now)
-        elif self._size >= GROWTH * self._shown_size and (self._shown_size == 0 or since >= UPDATE_EVERY_S):
+        elif (self._shown_size == 0 or since >= UPDATE_EVERY_S) and (
+            self._has_moved or self._size >= GROWTH * self._shown_size
+        ):
             self._update(now)
 
     def end(self, turn: Turn) -> None:
@@ -120,18 +147,21 @@ class StaticView:
             return
         self._display.show(answer_bundle(turn, form=self._form, has_footer=self._has_footer))
 
-    def _answer_html(self) -> str:
-        if self._form == "text":
-            return rendering.preformatted_html("".join(self._text))
-        self._renderer.feed("".join(self._text))
-        self._text.clear()
-        return self._renderer.html()
+    def _begin_again(self, event: NextRound) -> None:
+        calls = self._calls.close()
+        if event.reason == "repair":
+            self._answer.drop()
+        else:
+            self._answer.close(calls)
+        if event.text:
+            self._lines.append(event.text)
+            self._has_moved = True
 
     def _update(self, now: float) -> None:
-        self._shown_at, self._shown_size, self._is_told = now, self._size, True
+        self._shown_at, self._shown_size, self._is_told, self._has_moved = now, self._size, True, False
         pieces = [rendering.notice_html(line) for line in self._lines]
         if self._size:
-            pieces.append(self._answer_html())
+            pieces.append(self._answer.html(self._calls.pieces()))
         else:
             pieces.append(rendering.notice_html(f"{self._waiting} …"))
         # The plain text is for the end: sent with every update it would double the traffic, and who shows HTML
@@ -154,6 +184,8 @@ class StaticStatus:
         waiting: What the line says.
         display: Where; the asides of one cell share theirs, so that a loop leaves one output.
     """
+
+    can_ask: bool | None = False
 
     def __init__(self, waiting: str, display: Display) -> None:
         self._asking = self._waiting = waiting

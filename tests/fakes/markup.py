@@ -21,7 +21,9 @@ VOID = frozenset({"br", "hr"})
 CLASSES = frozenset(
     """
     c highlight k llm-magic llm-magic-footer llm-magic-image llm-magic-notice llm-magic-reasoning m mathjax_ignore
-    mathjax_process nc nf s tex2jax_ignore tex2jax_process
+    llm-magic-tool llm-magic-tool-asking llm-magic-tool-denied llm-magic-tool-done llm-magic-tool-failed
+    llm-magic-tool-idle llm-magic-tool-running llm-magic-tool-started llm-magic-tool-state mathjax_process nc nf s
+    tex2jax_ignore tex2jax_process
     """.split()
 )
 BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

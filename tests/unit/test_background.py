@@ -51,6 +51,8 @@ def background() -> Iterator[Background]:
 class Recorder:
     """A view that takes down what it gets, and where it is called."""
 
+    can_ask: bool | None = None
+
     def __init__(self, at_tick: Callable[[], None] = lambda: None) -> None:
         self.text = ""
         self.threads: list[str] = []
@@ -208,6 +210,7 @@ from llm_magic.events import TextDelta
 from llm_magic.testing import ScriptedBackend
 session, background, drawn = api.session(), Background(), threading.Event()
 class View:
+    can_ask = None
     def add(self, event):
         if isinstance(event, TextDelta): drawn.set()
     def tick(self): pass

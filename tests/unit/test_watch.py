@@ -35,6 +35,8 @@ PLAN = Session(config=Config(environ={})).plan(
 class Recorder:
     """A view that takes down what it gets, and interrupts this process when it is drawn."""
 
+    can_ask: bool | None = None
+
     def __init__(self, *, interrupts: int = 0, at_the_end: int = 0) -> None:
         self.text = ""
         self.ended: list[Turn] = []

@@ -11,7 +11,7 @@
  */
 
 /** Turns in these states may still change. */
-const OPEN = new Set(["waiting", "running", "tool"]);
+const OPEN = new Set(["waiting", "running", "tool", "asking"]);
 const SILENCE_MS = [2000, 4000, 8000, 15000, 30000];
 const NEED_EVERY_MS = 400;
 const ACKNOWLEDGED_MS = 200;
@@ -249,6 +249,28 @@ function createStore(model) {
           if (!isOver && canHear && left) return ask(left - 1);
           end();
           if (!isOver && !canHear) model.widget_manager?.kernel?.interrupt();
+        }, ACKNOWLEDGED_MS);
+      };
+      ask(STOPS);
+    },
+    /**
+     * Say the user's word on a tool call, until it is acknowledged: what is said names turn and call, and hits no other.
+     * @param {string} id @param {number} call @param {"yes" | "no" | "always"} answer
+     * @param {() => void} onSilence nobody has acknowledged it
+     */
+    permit(id, call, answer, onSilence) {
+      const named = state.turns[id]?.w;
+      const isAsked = () => state.turns[id]?.w === named && state.turns[id].asks?.some((one) => one.call === call);
+      let isHeard = false;
+      const end = this.listen((message) => {
+        isHeard ||= message.k === "ack" && message.turn === named && message.call === call;
+      });
+      const ask = (left) => {
+        say("permit", { turn: named, call, answer });
+        setTimeout(() => {
+          if (!isHeard && isAsked() && left) return ask(left - 1);
+          end();
+          if (!isHeard && isAsked()) onSilence();
         }, ACKNOWLEDGED_MS);
       };
       ask(STOPS);

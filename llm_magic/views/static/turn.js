@@ -32,6 +32,9 @@ function iconButton(label, icon, name = "") {
   return button;
 }
 
+/** A tool call, as the renderer writes it. */
+const TOOL = ".llm-magic-tool";
+
 /** Put text on the clipboard; the button says that it is there. @param {string} text @param {HTMLElement} button */
 async function copyText(text, button) {
   try {
@@ -134,12 +137,16 @@ function createPieces(root, onDrawn) {
   }
 
   return (pieces, from) => {
+    const unfolded = drawn.slice(from).map(({ nodes }) => nodes.some((node) => node.open && node.matches(TOOL)));
+    const first = from;
     let index = Math.min(from, drawn.length);
     if (index === drawn.length - 1 && index < pieces.length && extend(drawn[index], pieces[index])) index += 1;
     for (const { nodes } of drawn.splice(index)) for (const node of nodes) node.remove();
     if (index > 0 && index < pieces.length) tell(drawn[index - 1], true);
     for (; index < pieces.length; index += 1) {
       drawn.push({ ...pieces[index], nodes: insert(pieces[index], index), isWhole: false });
+      // What the reader has unfolded stays so while the call goes on.
+      if (unfolded[index - first]) for (const node of drawn[index].nodes) if ("open" in node && node.matches(TOOL)) node.open = true;
       tell(drawn[index], index < pieces.length - 1);
     }
   };
@@ -149,6 +156,7 @@ const WORDS = {
   waiting: "Waiting",
   running: "Answering",
   tool: "Running a tool",
+  asking: "Waiting for your word",
   complete: "Done",
   interrupted: "Interrupted",
   truncated: "Cut off",
@@ -173,6 +181,85 @@ function figuresText(fig, seconds) {
   return said.filter(Boolean).join(" · ");
 }
 
+/** @typedef {{call: number, name: string, args: string, where: string}} Question may this call run? */
+
+/** The words on a question, as the kernel knows them. @type {["yes" | "always" | "no", string, string][]} */
+const PERMITS = [
+  ["yes", "Allow", "Run this call"],
+  ["always", "Always", "Run this call and every later one of this function"],
+  ["no", "Deny", "Do not run it; the model is told"],
+];
+
+/**
+ * What is asked of the user about one tool call. Everything in it is text.
+ *
+ * @param {Question} question
+ * @param {(answer: "yes" | "no" | "always", onSilence: () => void) => void} say
+ */
+function createQuestion({ name, args, where }, say) {
+  const root = element("div", "llm-magic-question");
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", `May ${name} run?`);
+  const line = element("p", "");
+  line.append("Run ", element("code", "", name), where ? ` from ${where}?` : "?");
+  root.append(line);
+  if (args && args !== "{}") {
+    const written = element("pre", "", args);
+    // Long arguments are scrolled, by keyboard too.
+    written.tabIndex = 0;
+    written.setAttribute("role", "region");
+    written.setAttribute("aria-label", `Arguments for ${name}`);
+    root.append(written);
+  }
+  const buttons = PERMITS.map(([answer, label, title]) => {
+    const button = /** @type {HTMLButtonElement} */ (element("button", `llm-magic-button llm-magic-permit-${answer}`, label));
+    button.type = "button";
+    button.title = title;
+    button.setAttribute("aria-label", `${label}: ${name}`);
+    button.onclick = () => {
+      for (const one of buttons) one.disabled = true;
+      say(answer, () => buttons.forEach((one) => (one.disabled = false)));
+    };
+    return button;
+  });
+  const row = element("div", "llm-magic-permits");
+  row.append(...buttons);
+  root.append(row);
+  return root;
+}
+
+/**
+ * The questions that wait for the user's word on the calls of a turn.
+ *
+ * @param {ReturnType<typeof createStore>} store
+ * @param {string} id
+ */
+function createQuestions(store, id) {
+  const root = element("div", "llm-magic-questions");
+  // Read out as they come: an answer waits for them.
+  root.setAttribute("aria-live", "polite");
+  /** @type {Map<string, HTMLElement>} */
+  const shown = new Map();
+  return {
+    root,
+    /** @param {string} turn as it is named @param {Question[]} asked */
+    draw(turn, asked) {
+      const wanted = new Map(asked.map((question) => [`${turn} ${question.call}`, question]));
+      for (const [key, node] of shown) {
+        if (wanted.has(key)) continue;
+        node.remove();
+        shown.delete(key);
+      }
+      for (const [key, question] of wanted) {
+        if (shown.has(key)) continue;
+        const node = createQuestion(question, (answer, onSilence) => store.permit(id, question.call, answer, onSilence));
+        shown.set(key, node);
+        root.append(node);
+      }
+    },
+  };
+}
+
 /**
  * Draw one turn.
  *
@@ -190,6 +277,7 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
   const thoughts = element("div", "jp-RenderedHTMLCommon llm-magic mathjax_ignore tex2jax_ignore");
   reasoning.append(element("summary", "", "Reasoning"), thoughts);
   const answer = element("div", "jp-RenderedHTMLCommon llm-magic llm-magic-answer mathjax_ignore tex2jax_ignore");
+  const questions = createQuestions(store, id);
   const notes = element("div", "llm-magic-notes");
   const bar = element("div", "llm-magic-bar");
   const state = element("span", "llm-magic-state");
@@ -203,7 +291,7 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
   };
   bar.append(state, figures, stop);
   const foot = element("p", "llm-magic-footer");
-  root.append(sent, reasoning, answer, notes, bar, foot);
+  root.append(sent, reasoning, answer, questions.root, notes, bar, foot);
 
   let began = 0;
   let clock = 0;
@@ -221,8 +309,9 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
     }
   }
 
-  /** Buttons on blocks of code. */
+  /** Buttons on blocks of code; what a tool was told and said is none. */
   function addButtons(node) {
+    if (node.matches(TOOL)) return;
     const blocks = node.localName === "pre" ? [node] : (node.querySelectorAll?.("pre") ?? []);
     for (const block of blocks) {
       if (block.parentElement?.querySelector(":scope > .llm-magic-code-actions")) continue;
@@ -278,6 +367,7 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
     if (lows.a < Infinity) drawAnswer(turn.a, lows.a);
     reasoning.hidden = !turn.r.length;
     answer.hidden = !turn.a.length;
+    questions.draw(turn.w, turn.asks ?? []);
     const lines = turn.notes ?? [];
     if (lines.join("\n") !== notes.dataset.text) {
       notes.dataset.text = lines.join("\n");
