@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .panels.panel import panel
     from .reply import Reply
     from .tokens import tokenize
+    from .tools import tool
     from .values import register_content
 
 # Where each public name lives.
@@ -82,6 +83,7 @@ _HOMES = {
     "register_content": "values",
     "register_model": "model_info",
     "tokenize": "tokens",
+    "tool": "tools",
     "usage": "api",
 }
 __all__ = [
@@ -120,6 +122,7 @@ __all__ = [
     "register_content",
     "register_model",
     "tokenize",
+    "tool",
     "usage",
 ]
 

@@ -136,10 +136,10 @@ def called(kind: Any) -> str:
 def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(_takeable(kind))
+    return TypeAdapter(takeable(kind))
 
 
-def _takeable(kind: Any) -> Any:
+def takeable(kind: Any) -> Any:
     """A type with every ``typing.TypedDict`` in it made one that pydantic takes before Python 3.12."""
     if sys.version_info >= (3, 12):
         return kind
@@ -147,16 +147,16 @@ def _takeable(kind: Any) -> Any:
         return _typed_dict(kind)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return typing.Union[tuple(_takeable(one) for one in arguments)]  # noqa: UP007  # "|" knows no tuple
+        return typing.Union[tuple(takeable(one) for one in arguments)]  # noqa: UP007  # "|" knows no tuple
     if origin not in (list, dict, tuple, set, frozenset) or not arguments:
         return kind
-    return origin[tuple(one if one is ... else _takeable(one) for one in arguments)]
+    return origin[tuple(one if one is ... else takeable(one) for one in arguments)]
 
 
 def _typed_dict(kind: Any) -> Any:
     import typing_extensions
 
-    hints = {name: _takeable(hint) for name, hint in typing.get_type_hints(kind, include_extras=True).items()}
+    hints = {name: takeable(hint) for name, hint in typing.get_type_hints(kind, include_extras=True).items()}
     wrapped = (typing.Required, typing.NotRequired)
     fields = {
         name: hint

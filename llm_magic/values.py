@@ -100,6 +100,18 @@ def to_parts(value: Any, *, limits: Limits = DEFAULT_LIMITS, name: str = "") -> 
     return tuple(part for part in parts if not isinstance(part, TextPart) or part.text)
 
 
+def has_own_content(value: Any) -> bool:
+    """Whether a value is content of its own kind, beyond text.
+
+    A part, a picture, a table, a file, a type with a conversion of the user's, or a list that holds any of those.
+    """
+    if type(value) in _PLAIN:
+        return False
+    if isinstance(value, list | tuple) and _holds_content(value, 0):
+        return True
+    return isinstance(value, _PARTS) or _custom(value) is not None or bool(_known(value)) or _shows_itself(value)
+
+
 def image_parts(source: Any, *, limits: Limits = DEFAULT_LIMITS, name: str = "") -> tuple[Part, ...]:
     """What the option ``-i`` stands for.
 

@@ -66,6 +66,12 @@ def module() -> None:
     print(window, ids)
     llm_magic.register_backend("mine", ScriptedBackend)
     llm_magic.allow_nested()
+
+    @llm_magic.tool(read_only=True, timeout_s=2.0)
+    def double(number: int) -> int:
+        return 2 * number
+
+    print(llm_magic.tool(len).name, double(4))
     try:
         print(current, reply, table, offered, problems, happened)
     except llm_magic.LLMMagicError as exc:

@@ -1,0 +1,36 @@
+"""What a tool may be called, and what is made of names a model writes."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import ToolError
+
+MAX_NAME = 64
+_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_NAME}}}")
+_OTHER = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def checked_name(name: object) -> str:
+    """The name, if the protocol allows it.
+
+    Raises:
+        ToolError: It is empty, longer than 64 characters, or has others than letters, digits, "_" and "-".
+    """
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    if name == "<lambda>":
+        raise ToolError("A lambda has no name to call it by.", hint="llm_magic.tool(name=…)(function)")
+    shown = repr(name) if len(repr(name)) <= MAX_NAME else repr(name)[:MAX_NAME] + " …"
+    raise ToolError(
+        f"{shown} cannot be the name of a tool.", hint=f'letters, digits, "_" and "-", at most {MAX_NAME} of them'
+    )
+
+
+def normalized_name(name: str) -> str:
+    """A name as a model wrote it, made one that a server takes back.
+
+    >>> normalized_name("functions.get weather")
+    'functions_get_weather'
+    """
+    return _OTHER.sub("_", name)[:MAX_NAME]
