@@ -1,64 +1,37 @@
-"""The way to one server: address, key, headers, the SDK's client, and a request that is sent until it is accepted.
+"""The way to one server: address, keys, headers, pace, and a request that is sent until it is accepted.
 
 In: a path below the address and a body. Out: each retry before its wait, then a response whose body is not read
 yet. What the body means, and what the reply says, is the business of those who ask.
 
-The SDK does authentication, headers, transport and its errors. Retries are made here, so that each is seen
-before its wait.
+Retries are made here, so that each is seen before its wait; keys and
+organizations are put on each request here, since they may be another's the next time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import inspect
 import os
 import sys
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from .. import catalog
-from .._version import __version__
-from ..errors import AuthenticationError, ConfigurationError, did_you_mean
-from ..events import Retrying
-from . import endpoint, failures
+from ..errors import BackendError, QuotaError
+from ..events import Notice, Retrying
+from . import credentials, endpoint, failures
 from .base import Timeouts
+from .clients import Clients, Transport
+from .credentials import Credentials, Key, Taken
 from .retries import LONGEST_RETRY_AFTER_S, headers_of, pause_before_retry, retry_after_s
+from .rotation import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-    from openai import AsyncOpenAI
-
-    from ..errors import BackendError
-
-_PLACEHOLDER = "no-key"
 _CONNECT_S = 10.0
 _MODELS_TIMEOUT_S = 30.0
-_LEFT_OUT_OF_STATE = ("_api_key", "_client", "_given_client", "_loop")
-# Arguments of the SDK's client that bring an address or credentials of their own.
-_OWN_ADDRESS = frozenset(("data_residency", "provider"))
-_OWN_KEY = frozenset(("admin_api_key", "provider", "workload_identity"))
-# What the SDK's client takes beside our own arguments; a test holds it against the SDK. Importing the SDK to
-# ask it would cost half a second where nothing is sent yet.
-CLIENT_OPTIONS = frozenset(
-    (
-        *(
-            "admin_api_key",
-            "data_residency",
-            "default_headers",
-            "default_query",
-            "http_client",
-            "max_retries",
-        ),
-        *("provider", "timeout", "webhook_secret", "websocket_base_url", "workload_identity"),
-    )
-)
-_ARGUMENTS = (
-    *("api_key", "base_url", "organization", "project", "headers", "client", "name", "environ"),
-    "continues",
-)
 # Status and words of a refusal → the body to send instead, None where there is none.
 Revise: TypeAlias = "Callable[[int, str], Mapping[str, Any] | None]"
 
@@ -111,9 +84,11 @@ class Connection:
     Attributes:
         base_url: The address below which the protocol's paths lie; may hold credentials.
         is_openai: It is OpenAI's own.
-        organization: Billed; None where none is set.
+        organization: Billed, several joined by commas; None where none is set.
         project: Billed; None where none is set.
         provider: The provider's id for prices, None where unknown.
+        opened_by: Its keys.
+        pace: How fast it may be asked.
 
     Raises:
         AuthenticationError: There is no key, and the server is not one of one's own.
@@ -125,64 +100,55 @@ class Connection:
         *,
         api_key: Any = None,
         base_url: str | None = None,
-        organization: str | None = None,
+        organization: str | Sequence[str] | None = None,
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
         client: Any = None,
         key_name: str | None = None,
+        queries_per_second: float | None = None,
+        transport: Transport | None = None,
+        opened_by: Credentials | None = None,
         environ: Mapping[str, str] = os.environ,
         options: Mapping[str, Any],
     ) -> None:
-        _check_options(options, client)
         url = str(getattr(client, "base_url", "") or "") or base_url
         url = url or endpoint.first(environ, endpoint.URL_VARIABLES)[1] or endpoint.OPENAI_URL
-        self.base_url = endpoint.base_url(url)
-        found_name, found = ("api_key", api_key) if api_key else endpoint.first(environ, endpoint.KEY_VARIABLES)
-        self._key_name = key_name or found_name or "OPENAI_API_KEY"
-        self._api_key = endpoint.checked_key(found, self._key_name)
+        self.base_url = endpoint.base_url(endpoint.resolved(url, environ))
         self.is_openai = (urlsplit(self.base_url).hostname or "").endswith(".openai.com")
         if self.is_openai:
             organization = organization or environ.get("OPENAI_ORG_ID")
             project = project or environ.get("OPENAI_PROJECT_ID")
-        self.organization, self.project = organization or getattr(client, "organization", None), project
-        self.provider = catalog.provider_of(self.base_url)
-        self._headers, self._options = endpoint.checked_headers(headers), dict(options)
-        self._given_client: Any = client
-        self._client: AsyncOpenAI | None = None
-        self._loop: tuple[int, Any] | None = None
+        self.provider, self.project = catalog.provider_of(self.base_url), project
+        self._clients = Clients(
+            self.base_url,
+            transport=transport or Transport(),
+            headers=headers,
+            project=project,
+            options=options,
+            given=client,
+            environ=environ,
+        )
+        self.opened_by = opened_by or _credentials(api_key, key_name, organization, environ)
+        billed = ", ".join(self.opened_by.organizations)
+        self.organization = billed or getattr(client, "organization", None)
+        self.pace = Pace(queries_per_second)
         self._require_key()
 
     def __repr__(self) -> str:
         return f"Connection(base_url={endpoint.shown_url(self.base_url)!r})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but key, client and headers that hold a secret: they do not travel."""
-        state = {key: value for key, value in self.__dict__.items() if key not in _LEFT_OUT_OF_STATE}
-        state["_headers"] = {key: value for key, value in self._headers.items() if not endpoint.is_secret(key)}
-        state["_options"] = {
-            key: value
-            for key, value in self._options.items()
-            if isinstance(value, str | int | float) and not endpoint.is_secret(key)
-        }
-        return state
-
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, **dict.fromkeys(_LEFT_OUT_OF_STATE))
-        # The key of the place it is unpickled in, by the variable it came from: no other may go to a server
-        # of one's own.
-        variables = (self._key_name, *(endpoint.KEY_VARIABLES if self.is_openai else ()))
-        self._api_key = endpoint.first(os.environ, variables)[1]
+        self.__dict__.update(state)
+        if self.is_openai and not self.opened_by.keys:
+            self.opened_by = _credentials(None, None, self.opened_by.organizations, os.environ)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # A copy within the process keeps the key, which a pickle must not hold; it makes a client of its own.
-        made = type(self).__new__(type(self))
-        made.__dict__.update(self.__dict__, _client=None, _loop=None)
-        return made
-
-    async def send(self, call: Call, *, revise: Revise | None = None) -> AsyncGenerator[Retrying | Accepted, None]:
+    async def send(
+        self, call: Call, *, revise: Revise | None = None
+    ) -> AsyncGenerator[Retrying | Notice | Accepted, None]:
         """Send a request until it is accepted: each retry before its wait, at last the response.
 
-        Neither a silent server nor a used-up quota is asked again.
+        Neither a silent server nor a used-up quota is asked again; where there are several keys, the next one is
+        used instead of one whose quota is used up.
 
         Args:
             call: The request.
@@ -195,31 +161,25 @@ class Connection:
         timeouts, max_retries = self._limits(call)
         retries, body = 0, call.body
         while True:
-            asked = self.asked(model=call.model, has_image=call.has_image, retries=retries)
+            taken = await self._take(call, retries)
+            asked = self.asked(model=call.model, has_image=call.has_image, retries=retries, secret=taken.secret)
             try:
-                response = await self._open(call, body, first_byte_s=timeouts.first_byte_s)
-            except AuthenticationError:
-                raise  # ours already: there is no key
+                response = await self._open(call, body, taken, first_byte_s=timeouts.first_byte_s)
             except TimeoutError as exc:
                 raise failures.silent(timeouts.first_byte_s, asked) from exc
             except Exception as exc:  # the one edge where the SDK's errors become ours
                 if (revised := _revised(exc, revise)) is not None:
                     body = revised
                     continue
+                error = _refused(exc, asked)
+                if isinstance(error, QuotaError) and self.opened_by.spend(taken.number):
+                    yield Notice(text="a key's quota is used up: it is left out from now on")
+                    continue
                 pause = pause_before_retry(exc, retries=retries) if retries < max_retries else None
                 if pause is None:
-                    # A key that a function returns is known only now.
-                    asked = self.asked(model=call.model, has_image=call.has_image, retries=retries)
-                    raise _refused(exc, asked) from exc
+                    raise error from exc
             else:
-                request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
-                asked = self.asked(model=call.model, has_image=call.has_image, retries=retries)
-                yield Accepted(
-                    response=response,
-                    retries=retries,
-                    asked=replace(asked, request_id=request_id),
-                    stall_s=timeouts.stall_s,
-                )
+                yield _accepted(response, asked, stall_s=timeouts.stall_s)
                 return
             retries += 1
             yield Retrying(attempt=retries, max_retries=max_retries, wait_s=pause.wait_s, reason=pause.reason)
@@ -232,120 +192,104 @@ class Connection:
             BackendError: It refuses.
         """
         await _import_sdk()
+        taken = await self._take(Call(path=path, body={}), 0)
         try:
-            options = {"timeout": _MODELS_TIMEOUT_S, "max_retries": 0}
-            return await self._connected().get(path, cast_to=object, options=options)
-        except AuthenticationError:
-            raise
+            return await self._clients.get(path, opening=taken.headers, timeout_s=_MODELS_TIMEOUT_S)
         except Exception as exc:
-            raise failures.refused(exc, self.asked()) from exc
+            raise failures.refused(exc, self.asked(secret=taken.secret)) from exc
 
-    def asked(self, *, model: str = "", has_image: bool = False, retries: int = 0) -> failures.Asked:
-        """Who is asked for what, as far as an error tells of it."""
+    def asked(
+        self, *, model: str = "", has_image: bool = False, retries: int = 0, secret: str | None = None
+    ) -> failures.Asked:
+        """Who is asked for what, as far as an error tells of it.
+
+        Args:
+            model: The model.
+            has_image: The request holds a picture.
+            retries: Retries so far. Count.
+            secret: What the request was opened with.
+        """
         return failures.Asked(
             address=urlsplit(self.base_url).netloc.rpartition("@")[2],
             model=model,
-            key_name=self._key_name,
-            secrets=self._secrets(),
+            key_name=self.opened_by.name,
+            secrets=tuple(filter(None, (secret, *self.opened_by.secrets(), *self._clients.secrets()))),
             provider=self.provider,
             has_image=has_image,
             retries=retries,
         )
 
     async def aclose(self) -> None:
-        """Close it; the next request opens it anew. A client that was given is left alone."""
-        client, self._client = self._client, None
-        if client is None or self._loop is None or self._loop[0] != os.getpid():
-            return
-        loop = self._loop[1]
-        if loop is asyncio.get_running_loop():
-            await client.close()
-        elif loop.is_running():
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
+        """Close it; the next request opens it anew, with all keys. A client that was given is left alone."""
+        self.opened_by.renew()
+        await self._clients.aclose()
 
-    async def _open(self, call: Call, body: Mapping[str, Any], *, first_byte_s: float) -> Any:
-        """The response, once its headers are here."""
-        import httpx2
-        from openai import AsyncStream
+    async def _take(self, call: Call, retries: int) -> Taken:
+        """What opens the next request, when it is its turn.
 
-        # The SDK's own call would first transform and check every message of a long history: 60 ms against 2.
-        async with asyncio.timeout(first_byte_s):
-            stream = await self._connected().post(
-                call.path,
-                cast_to=object,
-                body=body,
-                files=call.files,
-                options={
-                    "max_retries": 0,
-                    # How long to wait for bytes is ours to say: the transport cannot tell the first from
-                    # later ones.
-                    "timeout": httpx2.Timeout(None, connect=min(_CONNECT_S, first_byte_s)),
-                    **({"headers": {"Content-Type": "multipart/form-data"}} if call.files else {}),
-                },
-                stream=True,
-                stream_cls=AsyncStream[object],
+        Raises:
+            BackendError: There is none.
+        """
+        self._require_key()
+        try:
+            taken = await self.opened_by.take()
+        except BackendError:
+            raise
+        except Exception as exc:  # of a function of the user's
+            raise _refused(exc, self.asked(model=call.model, retries=retries)) from exc
+        if taken is None:
+            count = len(self.opened_by.keys)
+            raise QuotaError(
+                f"The quotas of all {count} keys are used up.",
+                hint="add credit and begin a new session, or give other keys",
+                retries=retries,
             )
-        return stream.response
+        if (wait_s := self.pace.wait_s()) > 0:
+            await asyncio.sleep(wait_s)
+        return taken
+
+    async def _open(self, call: Call, body: Mapping[str, Any], taken: Taken, *, first_byte_s: float) -> Any:
+        async with asyncio.timeout(first_byte_s):
+            return await self._clients.post(
+                call.path,
+                body,
+                opening=taken.headers,
+                files=call.files,
+                connect_s=min(_CONNECT_S, first_byte_s),
+            )
 
     def _limits(self, call: Call) -> tuple[Timeouts, int]:
         """Timeouts and retries: those of this connection, else the request's."""
-        timeouts, timeout = call.timeouts, self._options.get("timeout")
+        timeouts, timeout = call.timeouts, self._clients.options.get("timeout")
         if timeout is not None:
             seconds = timeout if isinstance(timeout, int | float) else timeout.read
             timeouts = Timeouts(first_byte_s=seconds, stall_s=seconds)
         if not call.is_streaming:
             timeouts = replace(timeouts, first_byte_s=max(timeouts.first_byte_s, timeouts.stall_s))
-        return timeouts, self._options.get("max_retries", call.max_retries)
-
-    def _connected(self) -> Any:
-        """The client of the running loop: one of another loop, or of the parent of a fork, is dropped."""
-        if self._given_client is not None:
-            return self._given_client
-        here = os.getpid(), asyncio.get_running_loop()
-        if self._client is None or self._loop != here:
-            self._client, self._loop = self._connect(), here
-        return self._client
+        return timeouts, self._clients.options.get("max_retries", call.max_retries)
 
     def _require_key(self) -> None:
-        has_key = self._api_key or self._given_client is not None or _OWN_KEY & self._options.keys()
-        if self.is_openai and not has_key:
-            raise AuthenticationError(
-                f"No key for {urlsplit(self.base_url).hostname}.",
-                hint=f"set {self._key_name} in the environment, or base_url for a server of your own",
-            )
+        if self.is_openai and not self.opened_by.keys and not self._clients.has_own_key:
+            raise credentials.missing(urlsplit(self.base_url).hostname, self.opened_by.name)
 
-    def _connect(self) -> AsyncOpenAI:
-        import openai
 
-        self._require_key()
-        options = {key: value for key, value in self._options.items() if key != "default_headers"}
-        if endpoint.is_loopback(self.base_url) and "http_client" not in options:
-            # A proxy of the environment must not be asked for a server on this machine.
-            options["http_client"] = openai.DefaultAsyncHttpxClient(trust_env=False)
-        if not _OWN_ADDRESS & options.keys():
-            options["base_url"] = self.base_url
-        if self._api_key or not _OWN_KEY & options.keys():
-            options["api_key"] = (
-                endpoint.awaitable(self._api_key) if callable(self._api_key) else self._api_key or _PLACEHOLDER
-            )
-        agent = f"llm_magic/{__version__} (openai/{openai.__version__})"
-        headers = {"User-Agent": agent, **self._options.get("default_headers", {}), **self._headers}
-        client = openai.AsyncOpenAI(
-            organization=self.organization, project=self.project, default_headers=headers, **options
-        )
-        # The SDK reads these from the environment, too: they are OpenAI's business alone.
-        client.organization, client.project = self.organization, self.project
-        return client
+def _credentials(api_key: Any, key_name: str | None, organization: Any, environ: Mapping[str, str]) -> Credentials:
+    """Keys and organizations, of the environment where none are given."""
+    keys: tuple[Key, ...] = credentials.keys_of(api_key, key_name or "api_key", environ)
+    name = key_name or next((key.variable for key in keys if key.variable), None) or ("api_key" if keys else None)
+    if not keys:
+        variable = endpoint.first(environ, endpoint.KEY_VARIABLES)[0]
+        keys = credentials.from_variable(variable, environ) if variable else ()
+        name = name or variable or "OPENAI_API_KEY"
+    organizations = (organization,) if isinstance(organization, str) else tuple(organization or ())
+    return Credentials(keys, organizations=tuple(filter(None, organizations)), name=name or "api_key")
 
-    def _secrets(self) -> tuple[str, ...]:
-        # A key that a function returns is known to the client that asked for it.
-        keys = (
-            self._api_key,
-            *(getattr(client, "api_key", None) for client in (self._given_client, self._client)),
-        )
-        headers = {**self._options.get("default_headers", {}), **self._headers}
-        values = (value for key, value in headers.items() if endpoint.is_secret(key))
-        return tuple(key for key in (*keys, *values) if isinstance(key, str) and key not in ("", _PLACEHOLDER))
+
+def _accepted(response: Any, asked: failures.Asked, *, stall_s: float) -> Accepted:
+    request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
+    return Accepted(
+        response=response, retries=asked.retries, asked=replace(asked, request_id=request_id), stall_s=stall_s
+    )
 
 
 def _revised(exc: Exception, revise: Revise | None) -> Mapping[str, Any] | None:
@@ -365,18 +309,3 @@ async def _import_sdk() -> None:
     # Half a second: in a thread, so that other streams and an interrupt do not wait for it.
     if "openai" not in sys.modules:
         await asyncio.to_thread(importlib.import_module, "openai")
-
-
-def _check_options(options: Mapping[str, Any], client: Any) -> None:
-    for name in options:
-        if name not in CLIENT_OPTIONS:
-            hint = did_you_mean(
-                name,
-                (*CLIENT_OPTIONS, *_ARGUMENTS),
-                otherwise="those of openai.AsyncOpenAI and its own are known",
-            )
-            raise ConfigurationError(f"OpenAIBackend has no argument {name!r}.", hint=hint)
-    if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
-        raise ConfigurationError(
-            f"A client of type {type(client).__name__} cannot be used.", hint="give an openai.AsyncOpenAI"
-        )

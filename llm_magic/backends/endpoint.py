@@ -6,17 +6,21 @@ Names and texts only: nothing is connected.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import AuthenticationError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 OPENAI_URL = "https://api.openai.com/v1"
-KEY_VARIABLES = ("LLM_MAGIC_API_KEY", "OPENAI_API_KEY", "MBODI_API_KEY")
+KEY_VARIABLES = ("LLM_MAGIC_API_KEYS", "LLM_MAGIC_API_KEY", "OPENAI_API_KEY", "MBODI_API_KEY")
 URL_VARIABLES = ("LLM_MAGIC_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
+# How a secret is named where its value must not stand; "ENV" alone is the way of other wrappers.
+REFERENCE = "env:"
+_SHORTHANDS = {"ENV": "env:OPENAI_API_KEY"}
 _SECRET_WORDS = ("auth", "key", "token", "secret", "cookie")
 
 
@@ -46,14 +50,54 @@ def checked_key(key: Any, name: str) -> Any:
     return key
 
 
-def awaitable(key: Any) -> Any:
-    """A function of the user's as the SDK wants it; one that is not async may well block for a moment."""
+def keys_in(text: str, variable: str) -> tuple[str, ...]:
+    """The keys in a variable: one whose name ends in KEYS may hold several, by commas or line breaks.
 
-    async def provide() -> str:
-        value = key()
-        return str(await value if inspect.isawaitable(value) else value)
+    >>> keys_in("a, b", "LLM_MAGIC_API_KEYS"), keys_in("a, b", "OPENAI_API_KEY")
+    (('a', 'b'), ('a, b',))
+    """
+    if not variable.endswith("KEYS"):
+        return (text,)
+    return tuple(key for key in (item.strip() for item in re.split(r"[,\n]", text)) if key)
 
-    return provide
+
+def referred(text: str) -> str | None:
+    """The variable that a text refers to, None where the text is the value itself.
+
+    >>> referred("env:LAB_KEY"), referred("ENV"), referred("sk-1")
+    ('LAB_KEY', 'OPENAI_API_KEY', None)
+    """
+    text = _SHORTHANDS.get(text, text)
+    return text.removeprefix(REFERENCE).strip() if text.startswith(REFERENCE) else None
+
+
+def resolved(text: str, environ: Mapping[str, str]) -> str:
+    """What a text refers to, or the text itself.
+
+    Raises:
+        AuthenticationError: The variable it refers to is not set.
+    """
+    variable = referred(text)
+    if variable is None:
+        return text
+    if not environ.get(variable):
+        raise AuthenticationError(f"The variable {variable} is not set.", hint=f"set {variable} in the environment")
+    return environ[variable]
+
+
+async def called(secret: Callable[[], Any], name: str) -> str:
+    """What a function of the user's returns, async or not; one that is not async may well block for a moment.
+
+    Raises:
+        AuthenticationError: That is no key.
+    """
+    value = secret()
+    value = checked_key(await value if inspect.isawaitable(value) else value, name)
+    if not isinstance(value, str) or not value:
+        raise AuthenticationError(
+            f"The function given as {name} returned no key.", hint=f"it returned a {type(value).__name__}"
+        )
+    return value
 
 
 def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -15,12 +15,13 @@ from ..errors import ConfigurationError, did_you_mean
 from ..events import Notice, Opened
 from . import endpoint, failures
 from .base import BackendInfo
+from .clients import Transport
 from .connection import Accepted, Call, Connection
 from .dialect import PREFIX_FORMS, Dialect, is_prefixed
 from .reading import read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from ..events import Event
     from .base import Continues, Request
@@ -33,14 +34,15 @@ class OpenAIBackend:
     """Chat Completions.
 
     Args:
-        api_key: The key, or a function (async or not) that returns it, called for each request. None takes the
-            first of LLM_MAGIC_API_KEY, OPENAI_API_KEY, MBODI_API_KEY that is set; a server of one's own may need
-            none.
+        api_key: The key; "env:NAME" for the variable that holds it ("ENV" for OPENAI_API_KEY); a function (async or
+            not) that returns it, called for each request; or a list of these, used in turn. None takes the first of
+            LLM_MAGIC_API_KEYS (several, by commas), LLM_MAGIC_API_KEY, OPENAI_API_KEY, MBODI_API_KEY that is set; a
+            server of one's own may need none.
         base_url: Address of the server, with or without ``/chat/completions``. None takes the first of
             LLM_MAGIC_BASE_URL, OPENAI_BASE_URL, OPENAI_API_BASE that is set, else OpenAI's.
-        organization: Organization billed.
+        organization: Organization billed, or several that are used in turn.
         project: Project billed.
-        headers: Sent beside the SDK's own; a header of "" blanks one of them.
+        headers: Sent beside the SDK's own; a header of "" blanks one of them, a value may be "env:NAME".
         client: An ``AsyncOpenAI`` (or Azure's, or anything with its ``post``) that is used as it is.
         name: What ledger and errors call it; None takes the provider's, else "openai".
         continues: How the server goes on with a partial answer: "ask" where it has to be asked to, as everywhere;
@@ -48,6 +50,12 @@ class OpenAIBackend:
             last message of the assistant's for that (llama.cpp, Claude), "prefix" where the message says so
             (Mistral, DeepSeek's beta), "continue_final_message" where the request does (vLLM, SGLang).
         key_name: What errors call the place the key comes from.
+        queries_per_second: Most requests a second, fractions allowed; None for as many as there are.
+        max_connections: Most connections at once; None for the SDK's limit.
+        max_redirects: How often a redirect is followed; None means 3.
+        proxy: Address of a proxy, "" for none at all; None takes the environment's.
+        user_agent: The User-Agent header; "" tells neither name nor machine.
+        http_options: Further arguments of the HTTP client; the named ones go before them.
         environ: Where the variables are read.
         options: Further arguments of ``AsyncOpenAI``; ``timeout`` and ``max_retries`` go before a request's.
 
@@ -61,13 +69,19 @@ class OpenAIBackend:
         *,
         api_key: Any = None,
         base_url: str | None = None,
-        organization: str | None = None,
+        organization: str | Sequence[str] | None = None,
         project: str | None = None,
         headers: Mapping[str, str] | None = None,
         client: Any = None,
         name: str | None = None,
         continues: Literal["ask"] | PrefixForm = "ask",
         key_name: str | None = None,
+        queries_per_second: float | None = None,
+        max_connections: int | None = None,
+        max_redirects: int | None = None,
+        proxy: str | None = None,
+        user_agent: str | None = None,
+        http_options: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] = os.environ,
         **options: Any,
     ) -> None:
@@ -81,6 +95,14 @@ class OpenAIBackend:
             headers=headers,
             client=client,
             key_name=key_name,
+            queries_per_second=queries_per_second,
+            transport=Transport(
+                max_connections=max_connections,
+                max_redirects=max_redirects,
+                proxy=proxy,
+                user_agent=user_agent,
+                http_options=http_options or {},
+            ),
             environ=environ,
             options=options,
         )

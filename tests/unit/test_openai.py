@@ -16,7 +16,7 @@ import httpx2
 import openai
 import pytest
 
-from llm_magic.backends.connection import CLIENT_OPTIONS
+from llm_magic.backends.clients import CLIENT_OPTIONS
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.errors import AuthenticationError, ConfigurationError, RequestRejectedError
 from llm_magic.events import Retrying
@@ -349,7 +349,7 @@ def test_a_client_is_closed_on_its_own_loop(fake_server: FakeServer) -> None:
     asyncio.run_coroutine_threadsafe(aask(backend, request("echo")), loop).result(10)
     asyncio.run(backend.aclose())
 
-    assert backend.connection._client is None
+    assert backend.connection._clients._made == {}
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
     loop.close()
@@ -435,7 +435,7 @@ def test_the_key_is_in_nothing_that_is_shown_or_saved(fake_server: FakeServer) -
 
     assert CANARY not in f"{backend!r} {backend} {backend.info()}"
     assert CANARY.encode() not in pickle.dumps(backend)
-    assert pickle.loads(pickle.dumps(backend)).connection._headers == {"X-Team": "biology"}
+    assert pickle.loads(pickle.dumps(backend)).connection._clients.headers == {"X-Team": "biology"}
 
 
 def test_a_pickled_backend_takes_the_key_of_the_place_it_comes_to(
@@ -463,7 +463,7 @@ def test_a_pickled_backend_without_its_key_says_so(monkeypatch: pytest.MonkeyPat
     assert isinstance(error, AuthenticationError)
     assert "No key for api.openai.com" in error.message
     monkeypatch.setenv("OPENAI_API_KEY", "sk-here")
-    assert pickle.loads(pickled).connection._api_key == "sk-here"
+    assert pickle.loads(pickled).connection.opened_by.secrets() == ("sk-here",)
 
 
 def test_a_copy_keeps_its_key_and_learns_for_itself(fake_server: FakeServer) -> None:

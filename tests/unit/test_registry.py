@@ -38,7 +38,8 @@ def resolve(*, environ: Mapping[str, str] | None = None, registry: Registry | No
 def key_of(choice: Choice) -> Any:
     """The key that would be sent."""
     assert isinstance(choice.backend, OpenAIBackend)
-    return choice.backend.connection._api_key
+    keys = choice.backend.connection.opened_by.keys
+    return keys[0].value if keys else None
 
 
 def test_with_nothing_configured_the_local_model_answers() -> None:
@@ -141,7 +142,7 @@ def test_errors_name_the_variable_of_the_key(variable: str) -> None:
     choice = resolve(environ={variable: "sk-1"})
 
     assert isinstance(choice.backend, OpenAIBackend)
-    assert choice.backend.connection._key_name == variable
+    assert choice.backend.connection.opened_by.name == variable
 
 
 def test_backends_are_kept_by_their_configuration() -> None:
@@ -164,7 +165,10 @@ def test_settings_reach_the_backend() -> None:
 
     assert isinstance(choice.backend, OpenAIBackend)
     assert choice.backend.info().organization == "org-1"
-    assert (choice.backend.connection.project, choice.backend.connection._headers) == ("proj-1", {"X-Team": "biology"})
+    assert (choice.backend.connection.project, choice.backend.connection._clients.headers) == (
+        "proj-1",
+        {"X-Team": "biology"},
+    )
 
 
 def test_headers_that_are_none_are_refused() -> None:
