@@ -183,6 +183,11 @@ class FakeServer:
         self._thread.join(_END_TIMEOUT_S)
         self._loop.close()
 
+    @property
+    def open_connections(self) -> int:
+        """Connections that no client has closed, and the server has not either. Count."""
+        return len(self._tasks)
+
     def text_of(self, model: str, prompt: str = "") -> str:
         """The whole answer of a model to a prompt."""
         return expected_text(model, prompt)
