@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from llm_magic.events import (
     Completed,
+    NextRound,
     Notice,
     Opened,
     ReasoningDelta,
@@ -22,13 +24,16 @@ from llm_magic.events import (
     Waiting,
 )
 from llm_magic.rendering import markdown_html, preformatted_html
-from llm_magic.reply import footer
+from llm_magic.reply import answer_pieces, footer, reasoning_pieces
+from llm_magic.turns import Step
 from llm_magic.views.drawing import TurnDrawing
 from llm_magic.views.feed import Feed
 from tests.fakes.asked import ended, plan
+from tests.fakes.calls import PARIS, ROME, progress, said
 from tests.fakes.pages import Store
 
 if TYPE_CHECKING:
+    from llm_magic.content import ToolCall, ToolResult
     from llm_magic.events import Event
     from llm_magic.reply import Form
     from llm_magic.turns import Status
@@ -184,3 +189,130 @@ def test_what_waits_to_be_drawn_is_counted() -> None:
 
     drawn.drawing.put()
     assert drawn.drawing.pending == 0
+
+
+def asked_for(*calls: ToolCall) -> list[Event]:
+    """The answer that asks for calls."""
+    return [
+        TextDelta(text="Let me *look*."),
+        *(
+            ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
+            for index, call in enumerate(calls)
+        ),
+    ]
+
+
+@pytest.mark.capability("G9")
+def test_a_tool_turn_goes_through_its_states() -> None:
+    """Answering, waiting for the user's word, running a tool, answering again; the question stands while it is open."""
+    drawn = Drawn()
+    assert drawn.add(*asked_for(PARIS))["s"] == "running"
+    asking = progress(0, PARIS, "asking")
+    turn = drawn.add(asking)
+    assert turn["s"] == "asking"
+    assert [question["call"] for question in turn["asks"]] == [0]
+
+    assert not drawn.drawing.permit({"call": 1, "answer": "yes"})
+    assert drawn.drawing.permit({"call": 0, "answer": "yes"})
+
+    turn = drawn.add()
+    assert "asks" not in turn
+    assert drawn.add(progress(0, PARIS, "running"))["s"] == "tool"
+    assert drawn.add(progress(0, PARIS, "done", "18 °C"))["s"] == "running"
+    turn = drawn.add(NextRound(number=2, reason="tools"), TextDelta(text="It is warm."))
+    assert turn["s"] == "running"
+    assert html(turn).startswith('<p>Let me <em>look</em>.</p>\n<div class="llm-magic-tool llm-magic-tool-done">')
+    assert html(turn).endswith("<p>It is warm.</p>\n")
+
+
+def test_the_way_there_is_what_is_kept() -> None:
+    """After the last request nothing changes on the page but what is not of the answer."""
+    drawn = Drawn()
+    drawn.add(ReasoningDelta(text="- hm"), *asked_for(PARIS, ROME))
+    drawn.add(progress(1, ROME, "denied", "not allowed"), progress(0, PARIS, "done", "18 °C\n" * 40))
+    before = drawn.add(
+        NextRound(number=2, reason="tools"), ReasoningDelta(text="so"), TextDelta(text="It is **warm**."), DONE
+    )
+    step = Step(
+        reason="tools",
+        text="Let me *look*.",
+        reasoning="- hm",
+        tool_calls=(PARIS, ROME),
+        results=(said(PARIS, "18 °C\n" * 40), said(ROME, "not allowed", state="denied")),
+    )
+    turn = replace(ended(drawn.plan, *drawn.events[-3:]), steps=(step,))
+
+    drawn.drawing.end(turn)
+
+    after = drawn.seen()
+    assert (before["a"], before["r"]) == (after["a"], after["r"])
+    assert html(after) == "".join(piece.html for piece in answer_pieces(turn))
+    assert html(after, "r") == "".join(piece.html for piece in reasoning_pieces(turn))
+    assert html(after, "r") == "<ul>\n<li>hm</li>\n</ul>\n<p>so</p>\n"
+
+
+def test_what_could_not_stand_is_void() -> None:
+    """An answer that is asked for anew makes room, and a line says why."""
+    drawn = Drawn()
+    drawn.add(TextDelta(text="void"))
+
+    turn = drawn.add(NextRound(number=2, reason="repair", text="the answer did not fit: no year"))
+
+    assert html(turn) == ""
+    assert turn["notes"] == ["the answer did not fit: no year"]
+    assert html(drawn.add(TextDelta(text="good"))) == "<p>good</p>\n"
+
+
+def test_an_ended_turn_asks_nothing() -> None:
+    """Whether it was answered or not: the buttons are gone."""
+    drawn = Drawn()
+    drawn.add(*asked_for(PARIS), progress(0, PARIS, "asking"))
+
+    turn = drawn.end("interrupted")
+
+    assert "asks" not in turn
+    assert "not called" in html(turn)
+
+
+def test_live_arguments_are_sent_as_they_come() -> None:
+    """A patch has what was added to the arguments, not all of them again."""
+    drawn = Drawn()
+    drawn.add(ToolCallDelta(index=0, id="c", name="f", arguments="{"))
+    sizes = []
+    for number in range(50):
+        drawn.drawing.add(ToolCallDelta(index=0, arguments=f'"key{number:02d}": 1, '))
+        drawn.drawing.put()
+        patch = drawn.feed.patch()
+        assert patch is not None
+        sizes.append(len(json.dumps(patch["turns"][KEY]["a"])))
+
+    assert max(sizes) < 90
+
+
+@given(
+    texts=st.lists(st.text(alphabet="ab *`|\n#-é😀", max_size=20), min_size=1, max_size=4),
+    results=st.lists(st.sampled_from(["", "short", "long\nlines", "x" * 300]), min_size=4, max_size=4),
+    is_late=st.booleans(),
+)
+def test_rounds_are_drawn_as_they_are_kept(texts: list[str], results: list[str], is_late: bool) -> None:  # noqa: FBT001  # drawn
+    """Any number of requests with any text: page and notebook have the same, whenever it was drawn."""
+    drawn = Drawn()
+    steps: list[Step] = []
+    add = drawn.drawing.add if is_late else drawn.add
+    for number, text in enumerate(texts[:-1]):
+        call = replace(PARIS, id=f"c{number}")
+        result: ToolResult = said(call, results[number])
+        add(TextDelta(text=text))
+        add(ToolCallDelta(index=0, id=call.id, name=call.name, arguments=call.arguments))
+        add(replace(progress(number, call, "done"), result=result))
+        add(NextRound(number=number + 2, reason="tools"))
+        steps.append(Step(reason="tools", text=text, tool_calls=(call,), results=(result,)))
+    drawn.events.clear()
+    last = drawn.add(TextDelta(text=texts[-1]))
+
+    turn = replace(ended(drawn.plan, *drawn.events), steps=tuple(steps))
+
+    final = "".join(piece.html for piece in answer_pieces(turn))
+    assert html(last).startswith(final.removesuffix(markdown_html(texts[-1])))
+    drawn.drawing.end(turn)
+    assert html(drawn.seen()) == final

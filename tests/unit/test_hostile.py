@@ -11,15 +11,25 @@ import pytest
 
 from llm_magic.backends.failures import Asked, garbled, no_completion, reported
 from llm_magic.content import Message, TextPart, ToolCall
-from llm_magic.events import Notice, ReasoningDelta, RefusalDelta, Retrying, TextDelta, Waiting
+from llm_magic.events import (
+    NextRound,
+    Notice,
+    ReasoningDelta,
+    RefusalDelta,
+    Retrying,
+    TextDelta,
+    ToolCallDelta,
+    Waiting,
+)
 from llm_magic.news import AskBegan
 from llm_magic.rendering import IncrementalRenderer, PlainStream, markdown_html, plain_text, prompt_html, sound_values
 from llm_magic.reply import Reply, answer_bundle
 from llm_magic.testing import says
-from llm_magic.turns import Turn
+from llm_magic.turns import Step, Turn
 from llm_magic.views.drawing import TurnDrawing
 from llm_magic.views.feed import Feed
 from tests.fakes import hostile
+from tests.fakes.calls import progress, said
 from tests.fakes.hostile import HOSTILE, PAYLOADS, lines, some
 from tests.fakes.markup import BIDI_CONTROLS, judge
 from tests.fakes.panels import make_desk
@@ -64,11 +74,15 @@ def test_replies_are_harmless_in_every_part(form: Form) -> None:
     """Text, reasoning, refusal, tool calls, names of models, reasons, notices and errors are shown as text."""
     for text in HOSTILE:
         call = ToolCall(id=text, name=text, arguments=text)
-        said = turn(
+        whole = turn(
             text=text, reasoning=text, refusal=text, tool_calls=(call,), model=text, notices=(text,), finish_reason=text
         )
-        broken = turn(text=text, status="truncated", error=text, requested_model=text)
-        for shown in (said, broken):
+        steps = (
+            Step(reason="tools", text=text, reasoning=text, tool_calls=(call,), results=(said(call, text, text),)),
+            Step(reason="repair", text=text, error=text),
+        )
+        broken = turn(text=text, status="truncated", error=text, requested_model=text, steps=steps)
+        for shown in (whole, broken):
             bundle = answer_bundle(shown, form=form)
             assert judge(bundle["text/html"]).faults == []
             assert not CONTROLS.search(bundle["text/plain"] + repr(Reply(turn=shown, form=form)))
@@ -100,6 +114,15 @@ def test_pages_of_a_turn_under_way_are_given_harmless_pieces(name: str, plan: Pl
                 drawing.add(kind(text=half))
                 drawing.put()
                 assert faults(feed) == []
+        call = ToolCall(id=text, name=text, arguments=text)
+        drawing.add(ToolCallDelta(index=0, id=text, name=text, arguments=text))
+        for number, state in enumerate(("asking", "running", "done", "failed", "denied")):
+            drawing.put()
+            assert faults(feed) == []
+            drawing.add(progress(number // 2, call, state, text, f"{text}\n{text}", where=text))  # type: ignore[arg-type]  # one of them
+        drawing.add(NextRound(number=2, reason="tools", text=text))
+        drawing.put()
+        assert faults(feed) == []
         drawing.end(turn(text=text, reasoning=text, refusal=text, model=text, notices=(text,)))
         assert faults(feed) == []
 

@@ -17,6 +17,7 @@ from llm_magic.views.plain import STATUS_AFTER_S
 from llm_magic.views.static import Display
 from llm_magic.views.widgets import VIEW_TYPE
 from tests.fakes import asked
+from tests.fakes.calls import PARIS, ROME, progress
 from tests.fakes.clock import Clock
 
 if TYPE_CHECKING:
@@ -331,3 +332,59 @@ def test_a_page_that_asks_for_everything_comes_late(shown: Callable[..., Shown],
     assert widget.get_state("snap")["snap"]["late"] is False
     assert "snap" not in widget.get_state("_esm")
     assert live.GRACE_S >= 60
+
+
+def test_pages_can_be_asked_once_they_are_heard(shown: Callable[..., Shown]) -> None:
+    """Not known while one may still come; then yes; no where none came."""
+    seen, unseen = shown(), shown()
+    for one in (seen, unseen):
+        one.play(progress(0, PARIS, "asking"))
+        assert one.view.can_ask is None
+
+    seen.say("hello")
+    for one in (seen, unseen):
+        one.play(for_s=PATIENCE_S + 0.1)
+
+    assert (seen.view.can_ask, unseen.view.can_ask) == (True, False)
+
+
+@pytest.mark.capability("G9", "G20")
+def test_a_word_of_a_page_answers_the_question_it_names(shown: Callable[..., Shown], line: Line) -> None:
+    """It is acknowledged to all pages, and the next patch takes the question from them."""
+    one = shown()
+    first, second = progress(0, PARIS, "asking"), progress(1, ROME, "asking")
+    one.play(first, second)
+    one.say("hello")
+    turn = one.run.turn_id
+    one.say("permit", turn="another", call=0, answer="yes")
+    one.say("permit", call=0, answer="yes")
+    assert not line.customs
+    one.say("permit", turn=turn, call=0, answer="perhaps")
+    assert first.question is not None
+    assert first.question.is_open
+
+    one.say("permit", turn=turn, call=0, answer="always")
+    one.say("permit", turn=turn, call=0, answer="no")
+    one.play(for_s=0.1)
+
+    assert first.question.decision is not None
+    assert first.question.decision.answer == "always"
+    assert second.question is not None
+    assert second.question.is_open
+    acknowledged = [said for said in line.customs if said["k"] == "ack"]
+    assert acknowledged == [
+        {"k": "ack", "turn": turn, "call": 0, "is_taken": is_taken} for is_taken in (False, True, False)
+    ]
+    assert [asks["call"] for asks in line.patches[-1]["turns"][turn]["asks"]] == [1]
+
+
+def test_a_page_that_comes_late_sees_the_question(shown: Callable[..., Shown], line: Line) -> None:
+    """It is in the whole state, which a reload asks for."""
+    one = shown()
+    one.play(TextDelta(text="a"))
+    one.say("hello")
+    one.play(progress(0, PARIS, "asking"), for_s=0.1)
+
+    one.say("need", q=0)
+
+    assert [asks["name"] for asks in line.wholes[-1]["turns"][one.run.turn_id]["asks"]] == ["get_weather"]

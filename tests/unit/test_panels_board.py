@@ -19,7 +19,8 @@ from llm_magic.events import Completed, Event, ReasoningDelta, RefusalDelta, Ret
 from llm_magic.panels import board as board_module
 from llm_magic.panels.board import FIRST_TURNS
 from llm_magic.testing import says
-from llm_magic.turns import Turn
+from llm_magic.turns import Step, Turn
+from tests.fakes.calls import PARIS, progress, said
 from tests.fakes.conversations import ask
 from tests.fakes.panels import WAIT_S, Desk, make_desk
 
@@ -420,3 +421,37 @@ def test_whatever_texts_hold_can_be_sent() -> None:
     assert json.dumps(state, ensure_ascii=False).encode()
     assert state["head"]["name"] == "talk \ufffd"
     assert desk.rows()[0]["e"] == "what is \ufffd?"
+
+
+def test_a_tool_of_any_ask_can_be_permitted_here() -> None:
+    """The question of an ask that a cell began is in its row, once, and a word on another turn hits nothing."""
+    desk = make_desk([TextDelta(text="Let me look."), NEVER_S])
+    run = desk.session.ask(Ask(prompt=(message("user", "from a cell"),)))
+    asking = progress(0, PARIS, "asking")
+    shared_engine().later(0, lambda: run._emit(asking))
+
+    state = until(desk, lambda state: "asks" in row_of(state, (state["order"] or [""])[0]))
+
+    row = row_of(state, state["order"][0])
+    assert (row["s"], [question["call"] for question in row["asks"]]) == ("asking", [0])
+    assert not desk.board.permit("another", {"call": 0, "answer": "yes"})
+    assert desk.board.permit(run.turn_id, {"call": 0, "answer": "yes"})
+    assert not desk.board.permit(run.turn_id, {"call": 0, "answer": "yes"})
+    assert "asks" not in desk.rows()[0]
+    run.cancel()
+    assert run.wait(WAIT_S)
+    assert not desk.board.permit(run.turn_id, {"call": 0, "answer": "yes"})
+
+
+def test_the_calls_of_earlier_turns_are_shown() -> None:
+    """The history has what was said, called and answered, as the notebook has it."""
+    desk = make_desk()
+    step = Step(reason="tools", text="Let me look.", tool_calls=(PARIS,), results=(said(PARIS, "18 °C"),))
+    ask(desk.session.current, "q", "Warm.", steps=(step,))
+    desk.board.touch()
+
+    shown = html(desk.rows()[0], "a")
+
+    assert shown.startswith("<p>Let me look.</p>")
+    assert "done</span>: 18 °C" in shown
+    assert shown.endswith("<p>Warm.</p>\n")

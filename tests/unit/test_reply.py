@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llm_magic.backends.chunks import normalized_finish_reason
 from llm_magic.content import ImagePart, Message, TextPart, ToolCall
 from llm_magic.counts import Usage
 from llm_magic.errors import ContentError
 from llm_magic.reply import Reply, answer_bundle, fenced, footer, parse_json, remarks
-from llm_magic.turns import Turn
+from llm_magic.turns import Step, Turn
+from tests.fakes.calls import PARIS, ROME, said
 from tests.fakes.markup import ANSWERS
+
+if TYPE_CHECKING:
+    from llm_magic.reply import Form
 
 HOSTILE = "<script>alert(1)</script> \x1b]0;title\x07 ![x](https://evil.example/p.png)"
 
@@ -121,3 +126,77 @@ def test_what_is_kept_of_an_answer_is_small(text: str) -> None:
     kept = sum(len(part.encode()) for part in answer_bundle(turn(text=text)).values())
 
     assert kept <= 4 * len(text.encode()) + 2_000
+
+
+def test_steps_stand_before_the_answer_in_order() -> None:
+    """What was said, what was called and what came of it, then the answer; in HTML and in text alike."""
+    first = Step(reason="tools", text="Let me look.", tool_calls=(PARIS,), results=(said(PARIS, "18 °C"),))
+    second = Step(reason="tools", tool_calls=(ROME,), results=(said(ROME, "not allowed", state="denied"),))
+    shown = turn(text="It is **warm**.", steps=(first, second))
+
+    bundle = answer_bundle(shown, has_footer=False)
+
+    assert bundle["text/plain"].splitlines() == [
+        "Let me look.",
+        '[get_weather({"city": "Paris"}): done: 18 °C]',
+        '[get_time({"city": "Rome"}): denied: not allowed]',
+        "It is **warm**.",
+    ]
+    places = [bundle["text/html"].index(part) for part in ("look.", "18 °C", "not allowed", "<strong>warm")]
+    assert places == sorted(places)
+    assert repr(Reply(turn=shown)) == "It is **warm**."
+
+
+@pytest.mark.parametrize("form", ["markdown", "text", "json", "code"])
+def test_every_form_shows_the_calls(form: Form) -> None:
+    """Asked for as JSON or code, that is said of the answer; what was called is shown all the same."""
+    step = Step(reason="tools", text="Let *me*.", tool_calls=(PARIS,), results=(said(PARIS, "18 °C"),))
+
+    html = answer_bundle(turn(text='{"a": 1}', steps=(step,)), form=form)["text/html"]
+
+    assert "18 °C" in html
+    assert ("<em>me</em>" in html) is (form != "text")
+
+
+def test_calls_that_were_stopped_are_told_from_those_that_ran() -> None:
+    """An answer that was interrupted among its tools: what came is there, and no call has another's result."""
+    step = Step(reason="tools", tool_calls=(PARIS, ROME), results=(said(ROME, "noon"),))
+
+    lines = answer_bundle(turn(status="interrupted", steps=(step,)), has_footer=False)["text/plain"].splitlines()
+
+    assert lines == [
+        '[get_weather({"city": "Paris"}): not called]',
+        '[get_time({"city": "Rome"}): done: noon]',
+        "[interrupted: what had arrived is kept]",
+    ]
+
+
+def test_tries_that_could_not_stand_leave_a_line() -> None:
+    """Their text is void; why it did not fit is told."""
+    step = Step(reason="repair", text="VOID", reasoning="why not", error="the answer did not fit: no year")
+
+    bundle = answer_bundle(turn(text="good", steps=(step,)))
+
+    assert "VOID" not in bundle["text/html"] + bundle["text/plain"]
+    assert "the answer did not fit: no year" in bundle["text/html"]
+
+
+@pytest.mark.capability("D12", "E18")
+def test_calls_that_are_said_and_not_made_are_a_line() -> None:
+    """A model that ends with calls and has none, whatever the server calls that end, is told of without an error."""
+    says = "the model said that it calls tools, and called none"
+
+    assert remarks(turn(finish_reason="tool_calls")) == [says]
+    assert remarks(turn(finish_reason=normalized_finish_reason("function_call"), text="Hm.")) == [says]
+    assert remarks(turn(finish_reason="tool_calls", tool_calls=(PARIS,))) == [
+        "the model asked to call get_weather; nothing was called"
+    ]
+
+
+def test_what_is_kept_grows_with_what_was_said() -> None:
+    """Twice the calls are twice the HTML, and a result of any length is kept once, cut."""
+    step = Step(reason="tools", tool_calls=(PARIS,), results=(said(PARIS, "x" * 100_000),))
+
+    small, large = (len(answer_bundle(turn(steps=(step,) * count))["text/html"]) for count in (10, 20))
+
+    assert large < 2 * small < 200_000

@@ -6,10 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_magic.events import Completed, Event, Notice, ReasoningDelta, Retrying, Sending, TextDelta, Waiting
+from llm_magic.events import (
+    Completed,
+    Event,
+    NextRound,
+    Notice,
+    ReasoningDelta,
+    Retrying,
+    Sending,
+    TextDelta,
+    ToolCallDelta,
+    Waiting,
+)
 from llm_magic.turns import Status, Turn, TurnBuilder
 from llm_magic.views.plain import PlainNotice, PlainView, TerminalStatus
 from llm_magic.views.static import Display, StaticStatus, StaticView
+from tests.fakes.calls import PARIS, progress
 from tests.fakes.clock import Clock
 
 if TYPE_CHECKING:
@@ -246,3 +258,105 @@ def test_plain_notice_is_two_lines(turn: Turn, told: str, capsys: pytest.Capture
     notice.end(turn)
 
     assert capsys.readouterr().out == f"[turn 2: asked in the background]\n[turn 3: {told}]\n"
+
+
+CALLED: tuple[Event, ...] = (
+    TextDelta(text="Let me look."),
+    ToolCallDelta(index=0, id=PARIS.id, name=PARIS.name, arguments=PARIS.arguments),
+    progress(0, PARIS, "asking"),
+    progress(0, PARIS, "running"),
+    progress(0, PARIS, "done", "18 °C"),
+    NextRound(number=2, reason="tools"),
+    TextDelta(text="Warm."),
+    DONE,
+)
+
+
+def test_plain_view_tells_of_calls_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """That it runs, and what came of it, between what was said before and after; the question is asked by others."""
+    view = PlainView(has_footer=False)
+    for event in CALLED:
+        view.add(event)
+    view.end(ended(TextDelta(text="Warm."), DONE))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Let me look.",
+        '[get_weather({"city": "Paris"}): running]',
+        '[get_weather({"city": "Paris"}): done: 18 °C]',
+        "Warm.",
+    ]
+
+
+def test_plain_view_tells_why_it_is_asked_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is printed cannot be taken back; the line says what to think of it."""
+    play(
+        PlainView(has_footer=False),
+        TextDelta(text="void"),
+        NextRound(number=2, reason="repair", text="did not fit"),
+        TextDelta(text="good"),
+        DONE,
+    )
+
+    assert capsys.readouterr().out == "void\n[did not fit]\ngood\n"
+
+
+@pytest.mark.capability("G20")
+def test_static_view_shows_calls_as_they_go(clock: Clock) -> None:
+    """At most twice a second, each state once, with no more than what the end has."""
+    view = StaticView(waiting="asking m")
+    view._display = display = Recorder()
+    for event in CALLED:
+        view.add(event)
+        clock.now += 0.3
+        view.tick()
+        clock.now += 0.3
+        view.tick()
+    grown = [one["text/html"] for one in display.shown]
+    for says in ("started", "waits for your word", "running", "done</span>: 18 °C"):
+        assert says in "".join(grown)
+    assert len(grown) <= len(CALLED)
+
+    view.end(ended(TextDelta(text="Warm."), DONE))
+    assert "Warm." in display.shown[-1]["text/html"]
+
+
+def test_static_view_takes_back_what_could_not_stand(clock: Clock) -> None:
+    """What is asked for anew is not left standing beside its successor."""
+    view = StaticView(waiting="asking m")
+    view._display = display = Recorder()
+    for event in (
+        TextDelta(text="void"),
+        NextRound(number=2, reason="repair", text="did not fit"),
+        TextDelta(text="good"),
+    ):
+        view.add(event)
+        clock.now += 0.6
+        view.tick()
+
+    assert "void" in display.shown[0]["text/html"]
+    assert "void" not in display.shown[-1]["text/html"]
+    assert "did not fit" in display.shown[-1]["text/html"]
+
+
+def test_status_line_makes_room_for_a_question(
+    clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the terminal asks, the line is away; it comes back when it goes on."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    view = TerminalStatus("asking m")
+    clock.now += 1
+    view.tick()
+    view.add(progress(0, PARIS, "asking"))
+    view.tick()
+    assert capsys.readouterr().err.endswith("\r")
+
+    view.add(progress(0, PARIS, "running"))
+    view.tick()
+    assert capsys.readouterr().err == "\rasking m"
+
+
+def test_views_without_a_page_ask_nothing() -> None:
+    """There the terminal does."""
+    views = (PlainView(), StaticView(waiting="w"), StaticStatus("w", Recorder()), TerminalStatus("w"))
+
+    assert [view.can_ask for view in views] == [False] * 4
