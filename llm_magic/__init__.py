@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .backends.local import LocalBackend
     from .backends.openai import OpenAIBackend
     from .backends.registry import register_backend
+    from .batch.mapping import amap, last_map, map  # noqa: A004  # here it is llm_magic.map
     from .engine import allow_nested
     from .errors import (
         AuthenticationError,
@@ -72,10 +73,13 @@ _HOMES = {
     "StreamInterruptedError": "errors",
     "ToolError": "errors",
     "allow_nested": "engine",
+    "amap": "batch.mapping",
     "ask": "api",
     "calls": "api",
     "check_jsonl": "finetuning",
     "conversation": "api",
+    "last_map": "batch.mapping",
+    "map": "batch.mapping",
     "models": "api",
     "on_call": "api",
     "panel": "panels.panel",
@@ -111,10 +115,13 @@ __all__ = [
     "ToolError",
     "__version__",
     "allow_nested",
+    "amap",
     "ask",
     "calls",
     "check_jsonl",
     "conversation",
+    "last_map",
+    "map",
     "models",
     "on_call",
     "panel",

@@ -42,6 +42,7 @@ class Ask:
         settings: The cell's settings, by their name in the table of settings.
         params: Request parameters by their OpenAI name, over all settings.
         timeout_s: Seconds for the whole answer, None for no limit.
+        kind: What the ledger calls it; "" is a chat or an aside.
         is_attended: Whoever takes the events answers the questions in them; False: a tool that needs the user's word
             does not run.
     """
@@ -57,6 +58,7 @@ class Ask:
     settings: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
+    kind: str = ""
     is_attended: bool = False
 
 

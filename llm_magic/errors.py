@@ -141,7 +141,13 @@ class StreamInterruptedError(BackendError):
 
 
 class Interrupted(KeyboardInterrupt):  # the name the user reads; like its parent, not an error
-    """The user interrupted an answer: what had arrived is kept. One line, and still stops Run All."""
+    """The user interrupted an answer: what had arrived is kept. One line, and still stops Run All.
+
+    Attributes:
+        frame: What a ``map()`` had by then, a DataFrame; None elsewhere.
+    """
+
+    frame: Any = None
 
     def _render_traceback_(self, *_: object) -> list[str]:
         return [f"{type(self).__name__}: {self}" if str(self) else type(self).__name__]

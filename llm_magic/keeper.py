@@ -137,6 +137,11 @@ class Keeper:
             self._owed.note(None, (), ended)
         return self._submit(self._owed.settle)
 
+    def note(self, *rows: LedgerRow) -> None:
+        """Write ledger rows with whatever is written next."""
+        if self.is_on:
+            self._owed.note(None, rows)
+
     def keep_draft(self, snapshot: Snapshot, draft: Draft) -> Future[None]:
         """Write an answer under way, as far as it has come; see :meth:`keep`."""
         if self.is_on:

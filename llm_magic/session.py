@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
 
+    import pandas as pd
+
     from .answering import Answer
     from .config import Config, Origin, Value
     from .events import Event
+    from .interrupts import Cancellable
     from .ledger import LedgerRow
     from .news import Watcher
     from .slots import CellKey, Slot
@@ -63,6 +66,7 @@ class Session(Archive):
     Attributes:
         last: The turn answered last, kept or not.
         calls: The events of its requests.
+        last_map: What the last ``map()`` gave, whole or not; None where there was none.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class Session(Archive):
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
         self.calls = CallLog()
+        self.last_map: pd.DataFrame | None = None
+        self._jobs: set[Cancellable | Future[Any]] = set()
         self._busy: dict[str, asyncio.Semaphore] = {}
         self._places = Places(lambda: int(self.config.get("max_in_flight")))
 
@@ -132,6 +138,8 @@ class Session(Archive):
         """Stop everything that is being answered; what came is kept."""
         for run in self.watchers.runs:
             run.cancel()
+        for job in tuple(self._jobs):
+            job.cancel()
 
     def stop(self, turn_id: str) -> bool:
         """Stop the one ask whose turn has this id; what came is kept. From any thread, at once.
@@ -161,6 +169,31 @@ class Session(Archive):
         for run in self.watchers.runs:
             if not run.wait(max(0.0, deadline - time.monotonic())):
                 log.warning("an answer was not kept within %s s", timeout_s)
+
+    @property
+    def is_engine_here(self) -> bool:
+        """The caller runs on the engine's own thread, where blocking would wait for itself."""
+        return self._engine.is_here
+
+    def submit(self, coroutine: Coroutine[Any, Any, T], *, job: Cancellable | None = None) -> Future[T]:
+        """Run a coroutine on the engine's loop.
+
+        Args:
+            coroutine: What to run.
+            job: What :meth:`cancel` cancels while it runs; None cancels the coroutine itself.
+        """
+        # Known before it begins: cancel() in another thread must not miss it.
+        if job is not None:
+            self._jobs.add(job)
+        future = self._engine.submit(coroutine)
+        known = job if job is not None else future
+        self._jobs.add(known)
+        future.add_done_callback(lambda _: self._jobs.discard(known))
+        return future
+
+    def on_loop(self, function: Callable[[], object]) -> None:
+        """Call a function on the engine's loop, soon. From any thread, a signal handler too."""
+        self._engine.loop().call_soon_threadsafe(function)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the engine's loop and wait for its result.
@@ -243,15 +276,7 @@ class Session(Archive):
             busy.release()
 
     async def _stream(self, plan: Plan, emit: Callable[[Event], None], *, has_waited: bool = False) -> Outcome:
-        notes = CallNotes(self.calls, plan.base, plan.conversation.name)
-
-        def note_round(turn: Turn, number: int) -> None:
-            notes.ended(turn)
-            self._note_round(plan, turn, number)
-
-        answering = Answering(
-            plan, emit=emit, places=self._places, checks=(notes.check,), note_sent=notes.sent, note_round=note_round
-        )
+        answering, notes = self._answering(plan, emit, self._places)
         drafting = asyncio.create_task(self._draft(plan, answering))
         try:
             answer = await answering.answer(has_waited=has_waited)
@@ -259,6 +284,42 @@ class Session(Archive):
             drafting.cancel()
         notes.ended(answer.rounds[-1])
         return await self._keep(plan, answer)
+
+    def _answering(self, plan: Plan, emit: Callable[[Event], None], places: Places) -> tuple[Answering, CallNotes]:
+        notes = CallNotes(self.calls, plan.base, plan.conversation.name)
+
+        def note_round(turn: Turn, number: int) -> None:
+            notes.ended(turn)
+            self._note_round(plan, turn, number)
+
+        answering = Answering(
+            plan, emit=emit, places=places, checks=(notes.check,), note_sent=notes.sent, note_round=note_round
+        )
+        return answering, notes
+
+    async def answer_alone(self, plan: Plan, places: Places) -> Outcome:
+        """Answer one plan of many, in no conversation, in the caller's places; only the ledger knows of it.
+
+        Its row is written with the next :meth:`flush`: a writing each would cost more than the answers.
+        """
+        answering, notes = self._answering(plan, lambda _event: None, places)
+        answer = await answering.answer()
+        notes.ended(answer.rounds[-1])
+        self.record(self._row(plan, answer.rounds[-1], len(answer.rounds)))
+        return Outcome(turn=answer.turn, error=answer.error)
+
+    def record(self, row: LedgerRow) -> None:
+        """Enter a request in the ledger; :meth:`flush` writes it. From any thread."""
+        self.ledger.add(row)
+        if self.keeper is not None:
+            self.keeper.note(row)
+
+    async def flush(self, *, is_waiting: bool = True) -> None:
+        """Write what was recorded, and mostly wait for that, or until the disk is too slow to wait for."""
+        if self.keeper is not None:
+            writing = self.keeper.keep(None)
+            if is_waiting:
+                await _waited(writing)
 
     def _note_round(self, plan: Plan, turn: Turn, number: int) -> None:
         """Enter a request in the ledger on which another of its turn follows."""
@@ -316,7 +377,7 @@ class Session(Archive):
             session=self.id,
             notebook=self.notebook,
             conversation=plan.conversation.name,
-            kind="chat" if plan.ask.is_kept else "aside",
+            kind=plan.ask.kind or ("chat" if plan.ask.is_kept else "aside"),
             round=number,
             api="chat",
             organization=plan.info.organization,

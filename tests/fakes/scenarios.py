@@ -1,8 +1,8 @@
 """How the fake server answers: one scenario by model name, faults included.
 
 A name is ``SCENARIO`` or ``SCENARIO@ARGUMENT``: ``tokens-10000@500`` writes 10,000 tokens at 500 a second,
-``429-then-ok@0.05`` refuses a body once with ``Retry-After: 0.05`` and answers it the second time. Unknown names
-repeat the last text of the user. What is said, and refused, is in ``answers.py``.
+``429-then-ok@0.05`` refuses a body once with ``Retry-After: 0.05`` and answers it the second time, ``late@0.2``
+answers after 0.2 s. Unknown names repeat the last text of the user. What is said, and refused, is in ``answers.py``.
 
 ``goes-on-MANNER@200/17`` writes 200 tokens, and the first time stops after 17 of them; how it goes on is in
 ``going_on.py``.
@@ -63,6 +63,8 @@ class Scenarios:
         name, _, argument = exchange.body["model"].partition("@")
         if name == "silent":
             await asyncio.Event().wait()
+        if name == "late":
+            await asyncio.sleep(float(argument))
         if name == "hang-up":
             exchange.drop()
             return True

@@ -46,7 +46,9 @@ async def awaited() -> None:
     async for event in chat.astream("b", stop=["END"]):
         snapshot: str | None = event.snapshot if isinstance(event, TextDelta) else None
         print(event, reply, snapshot)
+    column: pd.DataFrame = await llm_magic.amap(["a"], model="m")
     await check_backend(LocalBackend, model="local")
+    print(column)
 
 
 def module() -> None:
@@ -76,3 +78,11 @@ def module() -> None:
         print(current, reply, table, offered, problems, happened)
     except llm_magic.LLMMagicError as exc:
         print(exc.message, exc.hint)
+
+
+def columns(table: pd.DataFrame) -> None:
+    """Many at once."""
+    moods: pd.DataFrame = llm_magic.map(table["text"], system="One word.", in_flight=8, temperature=0)
+    filled: pd.DataFrame = llm_magic.map(table, template="{{ text }}", on_error="raise", progress=False)
+    before: pd.DataFrame | None = llm_magic.last_map()
+    print(moods, filled, before)
