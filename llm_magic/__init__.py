@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .finetuning import check_jsonl
     from .model_info import register_model
     from .panels.panel import panel
+    from .providers import profiles, register_profile
     from .reply import Reply
     from .tokens import tokenize
     from .tools import tool
@@ -83,8 +84,10 @@ _HOMES = {
     "models": "api",
     "on_call": "api",
     "panel": "panels.panel",
+    "profiles": "providers",
     "register_backend": "backends.registry",
     "register_content": "values",
+    "register_profile": "providers",
     "register_model": "model_info",
     "tokenize": "tokens",
     "tool": "tools",
@@ -125,9 +128,11 @@ __all__ = [
     "models",
     "on_call",
     "panel",
+    "profiles",
     "register_backend",
     "register_content",
     "register_model",
+    "register_profile",
     "tokenize",
     "tool",
     "usage",

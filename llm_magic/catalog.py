@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from .errors import ConfigurationError
+from . import providers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,96 +35,43 @@ _MAKERS: Mapping[str, re.Pattern[str]] = {
     "anthropic": re.compile(r"claude-"),
     "google": re.compile(r"gemini-"),
 }
-# Hosts → provider ids of genai-prices.
-_PROVIDERS: Mapping[str, str] = {
-    "api.anthropic.com": "anthropic",
-    "api.cerebras.ai": "cerebras",
-    "api.deepseek.com": "deepseek",
-    "api.fireworks.ai": "fireworks",
-    "api.groq.com": "groq",
-    "api.llama.com": "meta",
-    "api.mistral.ai": "mistral",
-    "api.openai.com": "openai",
-    "api.perplexity.ai": "perplexity",
-    "api.together.xyz": "together",
-    "api.x.ai": "x-ai",
-    "generativelanguage.googleapis.com": "google",
-    "openrouter.ai": "openrouter",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Where models of one name prefix are served.
-
-    Attributes:
-        prefix: How their names begin; letter case counts.
-        base_url: Where they are asked.
-        key_variable: Environment variable of the key.
-        provider: Provider id, for name and prices.
-    """
-
-    prefix: str
-    base_url: str
-    key_variable: str
-    provider: str
-
-
-_routes = {
-    route.prefix: route
-    for route in (
-        Route(
-            prefix="gemini-",
-            base_url="https://generativelanguage.googleapis.com/v1beta/openai",
-            key_variable="GEMINI_API_KEY",
-            provider="google",
-        ),
-        Route(
-            prefix="claude-",
-            base_url="https://api.anthropic.com/v1",
-            key_variable="ANTHROPIC_API_KEY",
-            provider="anthropic",
-        ),
-        Route(
-            prefix="Llama-",
-            base_url="https://api.llama.com/compat/v1",
-            key_variable="LLAMA_API_KEY",
-            provider="meta",
-        ),
-        Route(prefix="grok-", base_url="https://api.x.ai/v1", key_variable="XAI_API_KEY", provider="x-ai"),
-    )
-}
-
-
-def route(model: str) -> Route | None:
-    """Where a model is served by its name; None where its name says nothing. The longest prefix wins.
-
-    >>> route("claude-sonnet-4-5").key_variable, route("gpt-5.4-mini")
-    ('ANTHROPIC_API_KEY', None)
-    """
-    fitting = [item for prefix, item in _routes.items() if model.startswith(prefix)]
-    return max(fitting, key=lambda item: len(item.prefix), default=None)
-
-
-def register_route(prefix: str, *, base_url: str, key_variable: str, provider: str = "") -> Route:
-    """Ask models whose names begin with a prefix at an address of their own.
-
-    A rule of the same prefix is replaced.
-
-    Raises:
-        ConfigurationError: The prefix is empty.
-    """
-    if not prefix:
-        raise ConfigurationError("A route needs a prefix.", hint="the beginning of the models' names")
-    _routes[prefix] = Route(
-        prefix=prefix, base_url=base_url, key_variable=key_variable, provider=provider or prefix.strip("-/")
-    )
-    return _routes[prefix]
+# Names behind which any model may answer.
+_ROUTERS = frozenset(("auto", "router", "compound", "compound-mini", "default", "local-model"))
+# What providers put behind a model's name: a date, a tag, a way of running it.
+_EDITION = re.compile(r"([-@:](\d{8}|\d{4}-\d{2}-\d{2}|\d{4}|latest|preview|stable|free)(?!\w))+")
 
 
 def provider_of(base_url: str) -> str | None:
-    """The provider behind an address; None where it is not known: a proxy, a server of one's own."""
-    return _PROVIDERS.get(urlsplit(base_url).hostname or "")
+    """The provider behind an address, for prices; None where it is not known: a proxy, a server of one's own."""
+    found = providers.at(base_url)
+    return found.provider if found else None
+
+
+def normalized_model(model: str) -> str:
+    """A model's name without what differs between two names of the same model.
+
+    >>> normalized_model("openai/GPT-4o-2024-08-06"), normalized_model("gpt-35-turbo"), normalized_model("models/gemma")
+    ('gpt-4o', 'gpt-3.5-turbo', 'gemma')
+    """
+    return _EDITION.sub("", _bare(model))
+
+
+def is_same_model(requested: str, answered: str) -> bool:
+    """Both names may well be of one model: an alias and its dated edition, with and without the maker's name.
+
+    >>> is_same_model("gpt-4o", "gpt-4o-2024-08-06"), is_same_model("gpt-35-turbo", "gpt-3.5-turbo-0125")
+    (True, True)
+    >>> is_same_model("gpt-4o", "gpt-4o-mini"), is_same_model("openrouter/auto", "openai/gpt-5.4")
+    (False, True)
+    """
+    mine, theirs = normalized_model(requested), normalized_model(answered)
+    if mine in _ROUTERS or mine == theirs:
+        return True
+    if requested.endswith("-latest"):  # a name for whichever of the family is the newest
+        return mine.partition("-")[0] == theirs.partition("-")[0]
+    # A version of its own behind the same name: "claude-x" and "claude-x-2", "llama3.2:3b" and "llama3.2".
+    rest = theirs.removeprefix(mine) if theirs.startswith(mine) else mine.removeprefix(theirs)
+    return rest not in (mine, theirs) and re.fullmatch(r"[-.:@_]?[\d.:@_-]+\w?", rest) is not None
 
 
 def rejects_sampling(model: str) -> bool:
@@ -232,4 +177,5 @@ def _named(model: str, provider: str) -> str:
 
 
 def _bare(model: str) -> str:
-    return model.lower().rpartition("/")[2].removeprefix("ft:")
+    # Azure writes names without their dot.
+    return model.lower().rpartition("/")[2].removeprefix("ft:").replace("gpt-35", "gpt-3.5")

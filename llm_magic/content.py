@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never, get_args
 
@@ -20,6 +21,8 @@ Detail: TypeAlias = Literal["auto", "low", "high", "original"]
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 DETAILS: tuple[str, ...] = get_args(Detail)
 ROLES: tuple[str, ...] = get_args(Role)
+# What the protocol takes for an author's name.
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +191,7 @@ class Message:
         name: Author name of the protocol, None for most messages.
         tool_calls: Calls an assistant message makes.
         tool_call_id: The call a tool message answers, None for other roles.
+        reasoning: What the assistant thought before it called; sent only to servers that want it back.
     """
 
     role: Role
@@ -195,6 +199,7 @@ class Message:
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
 
     @property
     def text(self) -> str:
@@ -279,6 +284,8 @@ def message_to_dict(item: Message) -> dict[str, Any]:
         out["tool_calls"] = [call.to_dict() for call in item.tool_calls]
     if item.tool_call_id is not None:
         out["tool_call_id"] = item.tool_call_id
+    if item.reasoning:
+        out["reasoning"] = item.reasoning
     return out
 
 
@@ -294,6 +301,7 @@ def message_from_dict(data: Mapping[str, Any]) -> Message:
         name=data.get("name"),
         tool_calls=tuple(tool_call_from_dict(call) for call in data.get("tool_calls", ())),
         tool_call_id=data.get("tool_call_id"),
+        reasoning=str(data.get("reasoning") or ""),
     )
 
 

@@ -98,7 +98,12 @@ class Step:
         """
         if self.reason != "tools":
             return ()
-        said = Message(role="assistant", parts=message("assistant", self.text).parts, tool_calls=self.tool_calls)
+        said = Message(
+            role="assistant",
+            parts=message("assistant", self.text).parts,
+            tool_calls=self.tool_calls,
+            reasoning=self.reasoning,
+        )
         told = [
             Message(
                 role="tool",

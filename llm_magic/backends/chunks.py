@@ -22,6 +22,7 @@ from ..events import (
     ToolCallDelta,
 )
 from .logprobs import token_logprobs
+from .stop_tokens import StopTokens
 from .think import ThinkParser
 
 if TYPE_CHECKING:
@@ -60,18 +61,20 @@ class ChunkReader:
 
     Args:
         begins_thinking: The model is known to begin inside a thought, without an opening tag.
+        stop_tokens: Tokens of the model's own that the server may let through at the end of the answer.
 
     Attributes:
         finish_reason: Why the answer ended, as the server says it; None while it has not.
         usage: What the server reported last, None while it has reported none.
     """
 
-    def __init__(self, *, begins_thinking: bool = False) -> None:
+    def __init__(self, *, begins_thinking: bool = False, stop_tokens: tuple[str, ...] = ()) -> None:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
         self._think = ThinkParser(begins_inside=begins_thinking)
+        self._stop_tokens = StopTokens(stop_tokens) if stop_tokens else None
         self._calls = _CallNumbers()
         self._events: list[Event] = []
         self._pending: list[str] = []
@@ -112,6 +115,10 @@ class ChunkReader:
         """End the answer: what was held back comes with the next :meth:`take`."""
         reason = normalized_finish_reason(self.finish_reason)
         self._add_pieces(self._think.finish(is_cut=reason == "length"))
+        if self._stop_tokens is not None:
+            self._add(TextDelta, self._stop_tokens.finish())
+            if self._stop_tokens.was_met and reason == "unknown":
+                reason = "stop"
         if self._calls and reason not in ("tool_calls", "length", "content_filter"):
             log.warning("the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason)
             reason = "tool_calls"
@@ -150,7 +157,7 @@ class ChunkReader:
         if not isinstance(content, str):
             self._read_parts(content)
         elif self._think.is_plain:
-            self._add(TextDelta, content)
+            self._say(content)
         else:
             self._add_pieces(self._think.feed(content))
 
@@ -180,7 +187,13 @@ class ChunkReader:
 
     def _add_pieces(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            self._add(ReasoningDelta if piece.is_thought else TextDelta, piece.text)
+            self._say(piece.text, is_thought=piece.is_thought)
+
+    def _say(self, text: str, *, is_thought: bool = False) -> None:
+        if is_thought:
+            self._add(ReasoningDelta, text)
+        else:
+            self._add(TextDelta, text if self._stop_tokens is None else self._stop_tokens.feed(text))
 
     def _add(self, kind: type[TextDelta | ReasoningDelta | RefusalDelta], text: str) -> None:
         if kind is not self._pending_type:

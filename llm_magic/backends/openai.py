@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from .. import catalog
+from .. import catalog, providers
 from ..content import ImagePart
 from ..errors import ConfigurationError, did_you_mean
-from ..events import Notice, Opened
+from ..events import Completed, Notice, Opened
+from ..providers.profile import PREFIX_FORMS
 from . import endpoint, failures
 from .base import BackendInfo
 from .clients import Transport
 from .connection import Accepted, Call, Connection
-from .dialect import PREFIX_FORMS, Dialect, is_prefixed
+from .dialect import Dialect, is_prefixed
 from .reading import read_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from ..events import Event
+    from ..providers import Profile
+    from ..providers.profile import Way
     from .base import Continues, Request
-    from .dialect import Body, PrefixForm
+    from .dialect import Body
 
 _PATH = "/chat/completions"
 
@@ -44,11 +48,13 @@ class OpenAIBackend:
         project: Project billed.
         headers: Sent beside the SDK's own; a header of "" blanks one of them, a value may be "env:NAME".
         client: An ``AsyncOpenAI`` (or Azure's, or anything with its ``post``) that is used as it is.
-        name: What ledger and errors call it; None takes the provider's, else "openai".
+        name: What ledger and errors call it; None takes the profile's, else "openai".
+        profile: What is known of the provider; None takes the one behind the address.
         continues: How the server goes on with a partial answer: "ask" where it has to be asked to, as everywhere;
             else how it is told that the last message is the beginning of the answer. "plain" where it takes every
-            last message of the assistant's for that (llama.cpp, Claude), "prefix" where the message says so
-            (Mistral, DeepSeek's beta), "continue_final_message" where the request does (vLLM, SGLang).
+            last message of the assistant's for that (llama.cpp), "prefix" where the message says so (Mistral,
+            DeepSeek's beta), "continue_final_message" where the request does (vLLM, SGLang). None: as the profile
+            says.
         key_name: What errors call the place the key comes from.
         queries_per_second: Most requests a second, fractions allowed; None for as many as there are.
         max_connections: Most connections at once; None for the SDK's limit.
@@ -74,7 +80,8 @@ class OpenAIBackend:
         headers: Mapping[str, str] | None = None,
         client: Any = None,
         name: str | None = None,
-        continues: Literal["ask"] | PrefixForm = "ask",
+        profile: Profile | None = None,
+        continues: Way | None = None,
         key_name: str | None = None,
         queries_per_second: float | None = None,
         max_connections: int | None = None,
@@ -106,12 +113,11 @@ class OpenAIBackend:
             environ=environ,
             options=options,
         )
-        self._continues = _checked_way(continues)
-        self._dialect = Dialect(
-            limit_name="max_completion_tokens" if self.connection.is_openai else "max_tokens",
-            prefix_form=None if continues == "ask" else continues,
-        )
-        self.name = name or self.connection.provider or "openai"
+        self._profile = profile or providers.at(self.connection.base_url)
+        quirks = self._profile.quirks if self._profile else providers.Quirks()
+        self._continues = _checked_way(continues or quirks.continues)
+        self._dialect = Dialect(replace(quirks, continues=continues or quirks.continues))
+        self.name = name or (self._profile.name if self._profile else "openai")
 
     def __repr__(self) -> str:
         return f"OpenAIBackend(name={self.name!r}, base_url={endpoint.shown_url(self.connection.base_url)!r})"
@@ -123,7 +129,7 @@ class OpenAIBackend:
             is_local=False,
             base_url=endpoint.shown_url(self.connection.base_url),
             organization=self.connection.organization,
-            provider=self.connection.provider,
+            provider=self._profile.provider if self._profile else None,
             continues=self._continues,
         )
 
@@ -148,14 +154,20 @@ class OpenAIBackend:
             yield Opened(request_id=accepted.asked.request_id, retries=accepted.retries)
             if left_out := ", ".join(form.body.left_out):
                 yield Notice(text=f"not sent, as {request.model} does not take it: {left_out}")
+            if news := ", ".join(self._dialect.news(request.model)):
+                yield Notice(text=f"{request.model} refused and is not sent any more: {news}")
             reply = read_reply(
                 accepted.response,
                 accepted.asked,
                 stall_s=accepted.stall_s,
                 begins_thinking=catalog.thinks_in_tags(request.model) and not is_prefixed(request),
+                stop_tokens=self._dialect.quirks.stop_tokens,
             )
             async with contextlib.aclosing(reply) as events:
                 async for event in events:
+                    other = isinstance(event, Completed) and self._dialect.other_model(request.model, event.model)
+                    if other:
+                        yield Notice(text=f"{request.model} was asked, {other} answered")
                     yield event
         finally:
             await accepted.response.aclose()
@@ -192,11 +204,11 @@ class _Form:
 
     def revise(self, status: int, words: str) -> Mapping[str, Any] | None:
         """The body to send after a refusal: what was learned from it, unless that was refused already."""
-        self._refused.append(frozenset(self.body.json))
+        self._refused.append(self.body.form)
         if not self._dialect.learn(self.body, status=status, words=words):
             return None
         revised = self._dialect.body(self._request)
-        if frozenset(revised.json) in self._refused:
+        if revised.form in self._refused:
             return None
         self.body = revised
         return revised.json

@@ -28,7 +28,12 @@ _DRAIN_S = 0.2
 
 
 async def read_reply(
-    response: Any, asked: failures.Asked, *, stall_s: float, begins_thinking: bool = False
+    response: Any,
+    asked: failures.Asked,
+    *,
+    stall_s: float,
+    begins_thinking: bool = False,
+    stop_tokens: tuple[str, ...] = (),
 ) -> AsyncGenerator[Event, None]:
     """The events of a reply.
 
@@ -37,11 +42,12 @@ async def read_reply(
         asked: Who was asked for what.
         stall_s: How long to wait between two reads, in seconds.
         begins_thinking: The model is known to begin inside a thought.
+        stop_tokens: The model's own, taken off the end.
 
     Raises:
         BackendError: The reply broke off, stalled, holds an error, or is no answer.
     """
-    reader = ChunkReader(begins_thinking=begins_thinking)
+    reader = ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens)
     reply = _Reply(reader, asked)
     async with Pump(response.aiter_bytes()) as pump:
         while not reply.is_over:

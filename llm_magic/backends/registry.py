@@ -15,8 +15,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import catalog
-from ..config import SETTINGS
-from ..errors import AuthenticationError, ConfigurationError, did_you_mean
+from ..errors import ConfigurationError, did_you_mean
+from . import choosing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,6 @@ GROUP = "llm_magic.backends"
 _SALT = os.urandom(16)
 Factory: TypeAlias = "Callable[..., Backend]"
 _registered: dict[str, Factory] = {}
-_CONNECTION = ("api_key", "base_url", "organization", "project", "headers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +84,16 @@ def _entry_points() -> Mapping[str, Any]:
 
 
 def model_name(look_up: Callable[[str], Value]) -> str:
-    """The model that is asked, as it is named; no backend is made to find out. See :meth:`Registry.resolve`."""
+    """The model that is asked, as it is named; no backend is made to find out. See :meth:`Registry.resolve`.
+
+    Raises:
+        ConfigurationError: The profile of the settings is unknown.
+    """
     named: str | None = look_up("model").value
     if named is not None:
         return named
+    if profile := choosing.chosen(look_up):
+        return profile.model or catalog.DEFAULT_MODEL
     is_local = look_up("api_key").value is None and look_up("base_url").value is None
     return catalog.LOCAL_MODEL if is_local else catalog.DEFAULT_MODEL
 
@@ -111,12 +116,13 @@ class Registry:
     def resolve(self, look_up: Callable[[str], Value]) -> Choice:
         """Backend and model for the settings in force.
 
-        Without a model named, a key and a base URL: the local model. A model named: the local one by its own
-        name, a registered backend's by NAME/MODEL, else by prefix or OpenAI's; one without its key is never
-        the local model.
+        Without a model named, a key, an address and a profile: the local model. A model named: the local one by its
+        own name, a registered backend's by NAME/MODEL, else as ``choosing.py`` says; one without its key is never the
+        local model.
 
         Raises:
             AuthenticationError: The model's provider needs a key, and there is none.
+            ConfigurationError: A profile is unknown, or does not fit.
         """
         model = model_name(look_up)
         name, slash, rest = model.partition("/")
@@ -127,7 +133,12 @@ class Registry:
                 return self._local(look_up, rest)
             if name != "openai" and name in {*_registered, *_entry_points()}:
                 return Choice(backend=self._kept(("backend", name), factory(name)), model=rest)
-        return Choice(backend=self._openai(look_up, model), model=model)
+        place = choosing.place_of(model, look_up, self._environ)
+        options = choosing.options_of(place, look_up, self._environ)
+        # Everything was looked up already: the backend reads no environment of its own.
+        identity = tuple((name, _digest(value)) for name, value in sorted(options.items()))
+        backend = self._kept(("openai", *identity), lambda: factory("openai")(environ={}, **options))
+        return Choice(backend=backend, model=place.model)
 
     async def stop(self, name: str) -> None:
         """Close the backends of that name; the next ask opens them again."""
@@ -143,31 +154,6 @@ class Registry:
         path = look_up("local_model").value
         backend = self._kept(("local", path), lambda: factory("local")(model_path=path))
         return Choice(backend=backend, model=getattr(backend, "model", model))
-
-    def _openai(self, look_up: Callable[[str], Value], model: str) -> Backend:
-        found = {name: look_up(name) for name in _CONNECTION}
-        options: dict[str, Any] = {name: item.value for name, item in found.items() if item.value is not None}
-        route = catalog.route(model) if found["base_url"].value is None else None
-        if route is not None:
-            # What the environment holds for OpenAI is never sent to somebody else: only what was given for
-            # this counts.
-            options = {name: value for name, value in options.items() if found[name].origin != "environment"}
-            options.setdefault("api_key", self._environ.get(route.key_variable))
-            options |= {"base_url": route.base_url, "name": route.provider, "key_name": route.key_variable}
-            if not options["api_key"]:
-                raise AuthenticationError(f"No key for {model}.", hint=f"set {route.key_variable} in the environment")
-        elif "api_key" not in options and "base_url" not in options:
-            raise AuthenticationError(
-                f"No key for {model}.",
-                hint="set OPENAI_API_KEY in the environment, or base_url for a server of your own; "
-                "-m local asks the local model",
-            )
-        elif found["api_key"].origin == "environment":
-            variables = SETTINGS["api_key"].variables()
-            options["key_name"] = next((name for name in variables if self._environ.get(name)), variables[0])
-        # Everything was looked up already: the backend reads no environment of its own.
-        identity = tuple((name, _digest(value)) for name, value in sorted(options.items()))
-        return self._kept(("openai", *identity), lambda: factory("openai")(environ={}, **options))
 
     def _kept(self, identity: tuple[Any, ...], make: Callable[[], Backend]) -> Backend:
         with self._lock:  # asks are planned in the caller's thread and on the engine's loop

@@ -38,8 +38,8 @@ from tests.fakes.going_on import MANNERS
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from llm_magic.backends.dialect import PrefixForm
     from llm_magic.events import Event
+    from llm_magic.providers.profile import PrefixForm
     from tests.fakes.server import FakeServer
 
 CANARY = "sk-canary-0123456789abcdef"

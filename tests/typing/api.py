@@ -67,6 +67,11 @@ def module() -> None:
     ids: list[int] = llm_magic.tokenize("text", "gpt-5.4-mini")
     print(window, ids)
     llm_magic.register_backend("mine", ScriptedBackend)
+    profile = llm_magic.register_profile(
+        "lab", like="vllm", base_url="http://gpu7:8000/v1", quirks={"names": "dropped"}
+    )
+    providers: pd.DataFrame = llm_magic.profiles()
+    print(profile.quirks.names, providers)
     llm_magic.allow_nested()
 
     @llm_magic.tool(read_only=True, timeout_s=2.0)

@@ -8,60 +8,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from llm_magic import catalog
 from llm_magic.catalog import (
     DEFAULT_MODEL,
     context_window,
     cost_usd,
     known_models,
     provider_of,
-    register_route,
     rejects_sampling,
-    route,
     thinks_in_tags,
 )
 from llm_magic.counts import Usage
-from llm_magic.errors import ConfigurationError
 
 USAGE = Usage(input_tokens=1_000_000, output_tokens=100_000, total_tokens=1_100_000)
-
-
-@pytest.mark.parametrize(
-    ("model", "variable", "host"),
-    [
-        ("gemini-2.5-flash", "GEMINI_API_KEY", "generativelanguage.googleapis.com"),
-        ("claude-sonnet-4-5", "ANTHROPIC_API_KEY", "api.anthropic.com"),
-        ("Llama-4-Maverick", "LLAMA_API_KEY", "api.llama.com"),
-        ("grok-4", "XAI_API_KEY", "api.x.ai"),
-    ],
-)
-def test_models_are_routed_by_prefix(model: str, variable: str, host: str) -> None:
-    """To their makers' servers, with their makers' keys."""
-    found = route(model)
-
-    assert found is not None
-    assert found.key_variable == variable
-    assert host in found.base_url
-    assert provider_of(found.base_url) == found.provider
-
-
-@pytest.mark.parametrize("model", [DEFAULT_MODEL, "llama3.2", "my-claude-3", "", "gpt-oss-20b"])
-def test_other_names_say_nothing_of_where(model: str) -> None:
-    """They are asked where the configuration says."""
-    assert route(model) is None
-
-
-def test_routes_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The longest prefix wins; an empty one is refused."""
-    monkeypatch.setattr(catalog, "_routes", dict(catalog._routes))
-
-    mine = register_route("gemini-lab-", base_url="http://127.0.0.1:1/v1", key_variable="LAB_KEY")
-
-    assert route("gemini-lab-7") == mine
-    assert mine.provider == "gemini-lab"
-    assert route("gemini-2.5-pro") != mine
-    with pytest.raises(ConfigurationError, match="prefix"):
-        register_route("", base_url="http://127.0.0.1:1/v1", key_variable="X")
 
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "openai/o3"])

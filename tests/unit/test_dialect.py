@@ -10,9 +10,10 @@ import pytest
 from llm_magic.backends.base import Request
 from llm_magic.backends.dialect import Dialect
 from llm_magic.content import message
+from llm_magic.providers import Quirks
 
 if TYPE_CHECKING:
-    from llm_magic.backends.dialect import PrefixForm
+    from llm_magic.providers.profile import LimitName, Way
 
 
 def request(model: str = "m", *, is_streaming: bool = True, **params: Any) -> Request:
@@ -71,9 +72,9 @@ def test_two_requests_under_way_learn_the_same() -> None:
 @pytest.mark.parametrize(
     ("mine", "other"), [("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")]
 )
-def test_the_limit_has_the_name_the_server_wants(mine: str, other: str) -> None:
+def test_the_limit_has_the_name_the_server_wants(mine: LimitName, other: str) -> None:
     """The one it is known to want, else the other once it refuses that."""
-    dialect = Dialect(limit_name=mine)
+    dialect = Dialect(Quirks(limit_name=mine))
     sent = dialect.body(request(max_tokens=5))
     assert sent.json[mine] == 5
 
@@ -114,31 +115,40 @@ def test_sampling_that_a_model_refuses_is_learned() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(400, "Unsupported parameter: 'seed'"), (400, "no"), (500, "stream_options"), (404, "unsupported temperature")],
+    [
+        (400, "Unsupported parameter: 'response_format'"),
+        (400, "'n' is not supported"),
+        (400, "Unsupported parameter: 'tools'"),
+        (400, "unknown thing, please stop sowing seed"),
+        (400, "no"),
+        (500, "stream_options"),
+        (404, "unsupported temperature"),
+    ],
 )
 def test_other_errors_teach_nothing(status: int, words: str) -> None:
     """What changes the question, or was refused for another reason, is an error."""
     dialect = Dialect()
-    sent = dialect.body(request(temperature=0.5, seed=1))
+    asked = request(temperature=0.5, seed=1, n=2, stop=["x"], response_format={"type": "json_object"})
+    sent = dialect.body(asked)
 
     assert not dialect.learn(sent, status=status, words=words)
-    assert dialect.body(request(temperature=0.5, seed=1)) == sent
+    assert dialect.body(asked) == sent
 
 
 @pytest.mark.parametrize(
     ("form", "mark", "flags"),
     [
-        (None, {}, {}),
+        ("ask", {}, {}),
         ("plain", {}, {}),
         ("prefix", {"prefix": True}, {}),
         ("continue_final_message", {}, {"continue_final_message": True, "add_generation_prompt": False}),
     ],
 )
 def test_the_beginning_of_an_answer_is_marked_as_the_server_wants(
-    form: PrefixForm | None, mark: dict[str, Any], flags: dict[str, Any]
+    form: Way, mark: dict[str, Any], flags: dict[str, Any]
 ) -> None:
     """The last message, where it is the assistant's; no other request is marked."""
-    dialect = Dialect(prefix_form=form)
+    dialect = Dialect(Quirks(continues=form))
     asked = replace(request(is_streaming=False), messages=(message("user", "hi"), message("assistant", "Hel")))
 
     assert dialect.body(asked).json["messages"][1] == {"role": "assistant", "content": "Hel"} | mark

@@ -25,7 +25,7 @@ from tests.fakes.asking import aask, ask, request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_magic.backends.dialect import PrefixForm
+    from llm_magic.providers.profile import PrefixForm
     from tests.fakes.server import FakeServer
 
 CANARY = "sk-canary-0123456789abcdef"
