@@ -50,7 +50,7 @@ HTTP_OPTIONS = frozenset(
 ARGUMENTS = frozenset(
     (
         *("api_key", "base_url", "organization", "project", "headers", "client", "name", "environ", "continues"),
-        *("key_name", "queries_per_second", "max_connections", "max_redirects", "proxy", "user_agent"),
+        *("profile", "key_name", "queries_per_second", "max_connections", "max_redirects", "proxy", "user_agent"),
         "http_options",
     )
 )
