@@ -298,6 +298,7 @@ class Answering:
             ttft_s=self._ttft_s if self._ttft_s is not None else self._first(last),
             retries=sum(turn.retries for turn in turns),
             notices=tuple(self._notices),
+            is_cached=all(turn.is_cached for turn in turns),
         )
 
     def _end_round(self, turn: Turn) -> None:

@@ -246,7 +246,8 @@ def again(conversation: base.Conversation, number: int | None) -> Ask:
         conversation=conversation,
         slot=slot,
         is_fresh=turn.is_fresh,
-        settings={"model": _model_of(turn, conversation), "system": turn.system or ""},
+        # Who asks again wants another answer.
+        settings={"model": _model_of(turn, conversation), "system": turn.system or "", "cache": False},
         # None is not sent: what is set by now and was not then does not count.
         params={name: None for name, row in SETTINGS.items() if row.is_parameter} | dict(turn.settings),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .backends.registry import Choice
+    from .cache import AnswerCache
     from .config import Value
     from .content import Message
     from .slots import Cell, Conversation, Slot
@@ -75,6 +76,7 @@ class Plan:
         request: What is sent.
         base: The turn as far as it is known before the answer.
         gone: Ids of the slots whose cell is gone, where the notices speak of them.
+        cache: Where former answers are, None where none counts.
     """
 
     ask: Ask
@@ -85,6 +87,7 @@ class Plan:
     request: Request
     base: Turn
     gone: frozenset[str] = frozenset()
+    cache: AnswerCache | None = None
 
 
 def plan_ask(

@@ -273,6 +273,12 @@ _ROWS = (
         help="how answers are shown",
         choices=("auto", "plain", "static", "live"),
     ),
+    Setting(
+        name="cache",
+        kind="flag",
+        default=False,
+        help="answer what was asked before, word for word, from this session's answers, for nothing",
+    ),
     Setting(name="stream", kind="flag", default=True, help="show an answer while it arrives"),
     Setting(
         name="store",

@@ -127,10 +127,12 @@ class Opened:
     Attributes:
         request_id: The server's id of the request, None where it sent none.
         retries: Retries that went before. Count.
+        is_cached: Nobody was asked: the answer is a former one, kept here.
     """
 
     request_id: str | None = None
     retries: int = 0
+    is_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

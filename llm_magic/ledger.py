@@ -260,7 +260,7 @@ def row_from_turn(
         requested_model=turn.requested_model,
         model=turn.model,
         api=api,
-        status=turn.status,
+        status="cached" if turn.is_cached and turn.status == "complete" else turn.status,
         finish_reason=turn.finish_reason,
         input_tokens=usage.input_tokens,
         cached_tokens=usage.cached_tokens,

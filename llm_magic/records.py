@@ -126,6 +126,7 @@ _TURN: Mapping[str, Check] = {
     "cell_id": _or_none(_is_text),
     "continues": _or_none(_is_text),
     "notices": _list_of(_is_text),
+    "is_cached": _is_flag,
 }
 TURN_DEFAULTS: Mapping[str, Any] = {name: getattr(_BLANK, name) for name in _TURN}
 _USAGE: Mapping[str, Check] = {

@@ -99,6 +99,11 @@ class Reply:
         return self.turn.model or self.turn.requested_model
 
     @property
+    def cached(self) -> bool:
+        """The answer is a former one of this session, which cost nothing; see the setting ``cache``."""
+        return self.turn.is_cached
+
+    @property
     def finish_reason(self) -> str | None:
         """stop, length, tool_calls, content_filter or unknown."""
         return self.turn.finish_reason
@@ -161,6 +166,8 @@ def footer(turn: Turn) -> str:
     if turn.usage.total_tokens:
         sign = "~" if turn.usage.is_estimate else ""
         pieces.append(f"{sign}{turn.usage.input_tokens} → {sign}{turn.usage.output_tokens} tokens")
+    if turn.is_cached:
+        pieces.append("cached, free")
     if turn.cost_usd:
         pieces.append(dollars(turn.cost_usd))
     return " · ".join(pieces)

@@ -99,7 +99,7 @@ class Round:
         """
         self._was_sent = True
         request, builder, plan = self.request, self._builder, self._plan
-        stream = plan.backend.stream(request)
+        stream = plan.backend.stream(request) if plan.cache is None else plan.cache.stream(plan.backend, request)
         stops = Stops(stop_strings(request.params), builder=builder, show=show)
         seam = Seam(self._continues, plan.info.continues, builder=builder, show=show, take=stops.add)
         try:
@@ -133,7 +133,7 @@ class Round:
             error=error.message if error else None,
             request_id=getattr(error, "request_id", None),
             usage=usage,
-            cost_usd=price(self._plan, usage or Usage(), builder.completed.model if builder.completed else None),
+            cost_usd=0.0 if builder.is_cached else price(self._plan, usage or Usage(), _model(builder)),
         )
         if isinstance(error, BackendError):
             turn = replace(turn, retries=max(turn.retries, error.retries))
@@ -145,6 +145,11 @@ class Round:
         usage = estimated(self.request, builder)
         status: Status = "interrupted" if builder.text else "failed"
         return builder.build(status=status, error=error, usage=usage, cost_usd=price(self._plan, usage, None))
+
+
+def _model(builder: TurnBuilder) -> str | None:
+    """The model that answered, None where none has said so."""
+    return builder.completed.model if builder.completed else None
 
 
 def _identified(calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:

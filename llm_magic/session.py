@@ -17,6 +17,7 @@ from .answering import Answering, uncancel
 from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
+from .cache import AnswerCache
 from .call_log import CallLog, CallNotes
 from .cells import gone_notice
 from .engine import Engine, shared_engine
@@ -66,7 +67,11 @@ class Session(Archive):
     Attributes:
         last: The turn answered last, kept or not.
         calls: The events of its requests.
+<<<<<<< HEAD
         last_map: What the last ``map()`` gave, whole or not; None where there was none.
+=======
+        cache: Its answers, while the setting ``cache`` is on.
+>>>>>>> 637b1e1 (Answer from this session's answers where the user wants it)
     """
 
     def __init__(
@@ -84,8 +89,12 @@ class Session(Archive):
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
         self.calls = CallLog()
+<<<<<<< HEAD
         self.last_map: pd.DataFrame | None = None
         self._jobs: set[Cancellable | Future[Any]] = set()
+=======
+        self.cache = AnswerCache()
+>>>>>>> 637b1e1 (Answer from this session's answers where the user wants it)
         self._busy: dict[str, asyncio.Semaphore] = {}
         self._places = Places(lambda: int(self.config.get("max_in_flight")))
 
@@ -239,7 +248,7 @@ class Session(Archive):
             notices.append(gone_notice(len(gone)))
         look_up = self.look_up(conversation, ask.settings)
         plan = plan_ask(ask, conversation, slot, look_up=look_up, resolve=self.resolve, notices=tuple(notices))
-        return replace(plan, gone=gone)
+        return replace(plan, gone=gone, cache=self.cache if look_up("cache").value else None)
 
     # On the engine's loop
 

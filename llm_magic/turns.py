@@ -156,6 +156,7 @@ class Turn:
         cell_id: Hashed identity of the cell that asked, None where there is none.
         continues: Id of the version whose text this one goes on from and holds, None where it stands alone.
         notices: Lines shown beside the answer.
+        is_cached: The answer is a former one, kept here: it cost nothing.
     """
 
     id: str
@@ -187,6 +188,7 @@ class Turn:
     cell_id: str | None = None
     continues: str | None = None
     notices: tuple[str, ...] = ()
+    is_cached: bool = False
 
     @property
     def is_partial(self) -> bool:
@@ -259,6 +261,11 @@ class TurnBuilder:
     def ttft_s(self) -> float | None:
         """From the beginning to the first piece of the answer, in seconds; None while none has come."""
         return self._ttft_s
+
+    @property
+    def is_cached(self) -> bool:
+        """The answer is a former one."""
+        return self._opened is not None and self._opened.is_cached
 
     @property
     def is_opened(self) -> bool:
@@ -367,6 +374,7 @@ class TurnBuilder:
             cell_id=base.cell_id,
             continues=base.continues,
             notices=tuple(self._notices),
+            is_cached=self.is_cached,
         )
 
     def _all_logprobs(self) -> tuple[Mapping[str, Any], ...] | None:
