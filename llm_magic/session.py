@@ -67,11 +67,8 @@ class Session(Archive):
     Attributes:
         last: The turn answered last, kept or not.
         calls: The events of its requests.
-<<<<<<< HEAD
         last_map: What the last ``map()`` gave, whole or not; None where there was none.
-=======
         cache: Its answers, while the setting ``cache`` is on.
->>>>>>> 637b1e1 (Answer from this session's answers where the user wants it)
     """
 
     def __init__(
@@ -89,12 +86,9 @@ class Session(Archive):
         self._engine = engine or shared_engine()
         self.last: Turn | None = None
         self.calls = CallLog()
-<<<<<<< HEAD
         self.last_map: pd.DataFrame | None = None
         self._jobs: set[Cancellable | Future[Any]] = set()
-=======
         self.cache = AnswerCache()
->>>>>>> 637b1e1 (Answer from this session's answers where the user wants it)
         self._busy: dict[str, asyncio.Semaphore] = {}
         self._places = Places(lambda: int(self.config.get("max_in_flight")))
 
