@@ -121,8 +121,9 @@ const createLog = (panel) => {
   const draw = (change) => {
     const order = store.state.order.filter((slot) => store.state.turns[slot]);
     const hadNone = rows.size === 0;
-    // While it is written, nothing is read out; what is there at the end is.
-    scroller.setAttribute("aria-busy", String(hadNone || panel.running().length > 0));
+    // While it is written, nothing is read out; what is there at the end is, and a question.
+    const writes = panel.running().some((slot) => store.state.turns[slot]?.s !== "asking");
+    scroller.setAttribute("aria-busy", String(hadNone || writes));
     if (change.order || order.some((slot) => !rows.has(slot))) arrange(order);
     order.forEach((slot, index) => {
       const isLast = index === order.length - 1;

@@ -217,7 +217,7 @@ const createRow = (panel, slot) => {
   /** Look at how large things have become; what scrolls sideways is reached by keyboard. */
   const measure = () => {
     prompt.measure();
-    for (const block of answer.root.querySelectorAll("pre, table")) {
+    for (const block of answer.root.querySelectorAll("pre:not(.llm-magic-tool *, .llm-magic-question *), table")) {
       if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
       else block.removeAttribute("tabindex");
     }

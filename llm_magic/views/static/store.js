@@ -239,7 +239,7 @@ function createStore(model) {
       // As it is named now: another answer may come to stand here.
       const named = turn.w;
       let isHeard = false;
-      const end = this.listen((message) => (isHeard ||= message.k === "ack" && message.turn === named));
+      const end = this.listen((message) => (isHeard ||= message.k === "ack" && message.turn === named && !("call" in message)));
       const ask = (left) => {
         say("stop", { turn: named });
         setTimeout(() => {

@@ -200,6 +200,9 @@ function createQuestion({ name, args, where }, say) {
   const root = element("div", "llm-magic-question");
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", `May ${name} run?`);
+  // Keys are for the buttons here, not for the notebook around; and a second Enter is for nobody.
+  root.dataset.lmSuppressShortcuts = "true";
+  root.tabIndex = -1;
   const line = element("p", "");
   line.append("Run ", element("code", "", name), where ? ` from ${where}?` : "?");
   root.append(line);
@@ -217,6 +220,7 @@ function createQuestion({ name, args, where }, say) {
     button.title = title;
     button.setAttribute("aria-label", `${label}: ${name}`);
     button.onclick = () => {
+      root.focus({ preventScroll: true });
       for (const one of buttons) one.disabled = true;
       say(answer, () => buttons.forEach((one) => (one.disabled = false)));
     };
@@ -238,6 +242,7 @@ function createQuestions(store, id) {
   const root = element("div", "llm-magic-questions");
   // Read out as they come: an answer waits for them.
   root.setAttribute("aria-live", "polite");
+  root.tabIndex = -1;
   /** @type {Map<string, HTMLElement>} */
   const shown = new Map();
   return {
@@ -245,6 +250,7 @@ function createQuestions(store, id) {
     /** @param {string} turn as it is named @param {Question[]} asked */
     draw(turn, asked) {
       const wanted = new Map(asked.map((question) => [`${turn} ${question.call}`, question]));
+      const hadFocus = root.contains(document.activeElement);
       for (const [key, node] of shown) {
         if (wanted.has(key)) continue;
         node.remove();
@@ -256,6 +262,8 @@ function createQuestions(store, id) {
         shown.set(key, node);
         root.append(node);
       }
+      // Who answers by keyboard goes on from here, at the next question where there is one.
+      if (hadFocus && !root.contains(document.activeElement)) ([...shown.values()][0] ?? root).focus({ preventScroll: true });
     },
   };
 }
@@ -295,6 +303,7 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
 
   let began = 0;
   let clock = 0;
+  let wasOpen = false;
   let figuresSeen = null;
 
   function typeset(node) {
@@ -311,7 +320,11 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
 
   /** Buttons on blocks of code; what a tool was told and said is none. */
   function addButtons(node) {
-    if (node.matches(TOOL)) return;
+    if (node.matches(TOOL)) {
+      // Long ones are scrolled, by keyboard too.
+      for (const block of node.querySelectorAll("pre")) block.tabIndex = 0;
+      return;
+    }
     const blocks = node.localName === "pre" ? [node] : (node.querySelectorAll?.("pre") ?? []);
     for (const block of blocks) {
       if (block.parentElement?.querySelector(":scope > .llm-magic-code-actions")) continue;
@@ -346,9 +359,10 @@ function createTurn(model, store, id, actions = [COPY_CODE]) {
     }
     const open = OPEN.has(turn.s);
     // The last piece was drawn while it could still change.
-    if (!open && root.getAttribute("aria-busy") === "true") [answer, thoughts].forEach(typeset);
+    if (!open && wasOpen) [answer, thoughts].forEach(typeset);
+    wasOpen = open;
     root.dataset.state = turn.s ?? "waiting";
-    root.setAttribute("aria-busy", String(open));
+    root.setAttribute("aria-busy", String(open && turn.s !== "asking"));
     bar.hidden = !open;
     state.textContent = (turn.s === "waiting" && turn.wait) || WORDS[turn.s] || "";
     if (open && !clock) clock = setInterval(tick, 200);
