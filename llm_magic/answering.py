@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .asks import Plan
     from .backends.base import Request
-    from .content import ToolResult
+    from .content import Message, ToolResult
     from .events import Event, Reason
     from .rounds import Check, Places
     from .turns import Status
@@ -36,12 +36,15 @@ class Said:
     Attributes:
         number: Which request, from 1.
         request: What was sent.
+        messages: What a request begins with that follows on it: what was sent, without the partial answer it goes on
+            with.
         turn: What came of this request alone, as the turn it would be if it were the only one.
         error: Why the answer is not whole; None where it is.
     """
 
     number: int
     request: Request
+    messages: tuple[Message, ...]
     turn: Turn
     error: LLMMagicError | None = None
 
@@ -186,6 +189,9 @@ class Answering:
             error.__cause__ = exc
         except LLMMagicError as exc:
             error = exc
+        except Exception as exc:  # noqa: BLE001  # a mistake of ours between two requests must not lose the turn; shown below
+            error = LLMMagicError(f"The turn could not go on: {type(exc).__name__}: {exc}")
+            error.__cause__ = exc
         return self.ended(status=status, error=error)
 
     async def _ask(self, *, has_waited: bool) -> None:
@@ -216,8 +222,10 @@ class Answering:
         return None
 
     async def _following(self, error: LLMMagicError | None) -> Next | None:
+        number, request = len(self._over) + 1, self._round.request
+        messages = self._plan.asked if number == 1 else request.messages
         turn = self._round.turn(error=error)
-        self._said = Said(number=len(self._over) + 1, request=self._round.request, turn=turn, error=error)
+        self._said = Said(number=number, request=request, messages=messages, turn=turn, error=error)
         for strategy in self._strategies:
             self._deciding = strategy
             following = await strategy.after(self._said, self.tell)

@@ -6,35 +6,39 @@ The same session, the same engine and the same ledger as the magics.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, get_args
 
-from . import continuation, export
+from . import export
 from . import slots as base
 from .archive import Scope
-from .asks import Ask
-from .backends.registry import backend_names
+from .asks import Ask, limits_of
 from .config import SETTINGS, checked_parameter
 from .content import Message
-from .errors import ConfigurationError
-from .events import TextDelta
+from .errors import ConfigurationError, ToolError
+from .events import TextDelta, ToolProgress
 from .ledger import frame_of
+from .repeats import again, onward
 from .reply import Reply
 from .run import Run, checked
 from .session import Session
-from .values import Limits, to_parts
+from .tools import toolset
+from .values import to_parts
 from .watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     import pandas as pd
 
     from .backends.base import Backend
     from .call_log import CallEvent
     from .events import Event
+    from .tools import Tool
     from .turns import Turn
+    from .values import Limits
 
 Askable: TypeAlias = Any
 
@@ -61,30 +65,38 @@ class Conversation(base.Conversation):
 
         Args:
             parts: Text, pictures, DataFrames …, in order; see ``register_content`` for more.
-            options: ``keep`` (default True), ``fresh`` (default False), ``timeout_s``, any setting of
-                ``%chat config`` by name, and any other request parameter by its OpenAI name.
+            options: ``tools`` (a list of functions, methods, pydantic models or schemas the model may call), ``keep``
+                (default True), ``fresh`` (default False), ``timeout_s``, any setting of ``%chat config`` by name, and
+                any other request parameter by its OpenAI name.
 
         Raises:
             Interrupted: The user interrupted; what had arrived is kept.
             LLMMagicError: The ask cannot be sent, failed, or broke off.
         """
-        return Reply(turn=checked(watch(lambda: self._run(parts, options))))
+        return Reply(turn=checked(watch(lambda: self._run(parts, options, is_watched=True))))
 
     async def aask(self, *parts: Askable, **options: Any) -> Reply:
-        """Ask, and await the answer; see :meth:`ask`. Cancelling the task stops the answer."""
-        return Reply(turn=await self._run(parts, options).aturn())
+        """Ask, and await the answer; see :meth:`ask`. Cancelling the task stops the answer.
+
+        Nobody is asked whether a tool may run: those that are marked read-only do, the others where the setting
+        ``tool_permission`` is auto.
+        """
+        return Reply(turn=await self._run(parts, options, is_attended=False).aturn())
 
     def stream(self, *parts: Askable, **options: Any) -> Iterator[Event]:
         """Ask, and yield the events as they come; see :meth:`ask`. Closing the iterator stops the answer.
 
-        Each ``TextDelta`` holds the piece as ``text`` and all text so far as ``snapshot``.
+        Each ``TextDelta`` holds the piece as ``text`` and all text so far as ``snapshot``. A ``ToolProgress`` with a
+        ``question`` is answered before the next event is taken, by ``event.question.answer("yes")``; else it is no.
 
         Raises:
             LLMMagicError: As :meth:`ask`, after the last event.
         """
         run, with_snapshot = self._run(parts, options), Snapshots()
         try:
-            yield from map(with_snapshot, run)
+            for event in run:
+                with denied_at_last(event):
+                    yield with_snapshot(event)
         finally:
             run.cancel()
             outcome = run.outcome()
@@ -95,7 +107,8 @@ class Conversation(base.Conversation):
         run, with_snapshot = self._run(parts, options), Snapshots()
         try:
             async for event in run:
-                yield with_snapshot(event)
+                with denied_at_last(event):
+                    yield with_snapshot(event)
         finally:
             run.cancel()
         await run.aturn()
@@ -107,9 +120,9 @@ class Conversation(base.Conversation):
             number: The turn's number as ``%chat`` prints it; None is the last.
             options: As for :meth:`ask`, over what was sent.
         """
-        ask = again(self, number)
         owner = self.session or session()
-        return Reply(turn=checked(watch(lambda: owner.ask(with_options(ask, options, backend=self.backend)))))
+        ask = watched(with_options(again(self, number), options, backend=self.backend))
+        return Reply(turn=checked(watch(lambda: owner.ask(ask))))
 
     def go_on(self, **options: Any) -> Reply:
         """Go on with the last turn, whose answer is partial: interrupted, broken off, or cut at the limit of tokens.
@@ -126,7 +139,7 @@ class Conversation(base.Conversation):
             LLMMagicError: As :meth:`ask`.
         """
         owner = self.session or session()
-        ask = with_options(onward(self), options, backend=self.backend)
+        ask = watched(with_options(onward(self), options, backend=self.backend))
         return Reply(turn=checked(watch(lambda: owner.ask(ask))))
 
     def to_frame(self) -> pd.DataFrame:
@@ -179,11 +192,33 @@ class Conversation(base.Conversation):
         """The conversation to read."""
         return export.to_markdown(self)
 
-    def _run(self, parts: tuple[Askable, ...], options: Mapping[str, Any]) -> Run:
+    def _run(
+        self,
+        parts: tuple[Askable, ...],
+        options: Mapping[str, Any],
+        *,
+        is_watched: bool = False,
+        is_attended: bool = True,
+    ) -> Run:
         owner = self.session or session()
         prompt = Message(role="user", parts=prompt_parts(owner, self, parts))
-        ask = Ask(prompt=(prompt,), conversation=self)
+        ask = Ask(prompt=(prompt,), conversation=self, is_watched=is_watched, is_attended=is_attended)
         return owner.ask(with_options(ask, options, backend=self.backend))
+
+
+@contextlib.contextmanager
+def denied_at_last(event: Event) -> Iterator[None]:
+    """While somebody has an event: a question in it that is not answered then is answered no."""
+    try:
+        yield
+    finally:
+        if isinstance(event, ToolProgress) and event.question is not None:
+            event.question.answer("no", why="nobody answered before the next event was taken")
+
+
+def watched(ask: Ask) -> Ask:
+    """The ask, made by a blocking call that answers questions."""
+    return replace(ask, is_watched=True, is_attended=True)
 
 
 class Snapshots:
@@ -208,9 +243,7 @@ def prompt_parts(owner: Session, conversation: base.Conversation, values: tuple[
 
 def limits_for(owner: Session, conversation: base.Conversation, cell: Mapping[str, Any] | None = None) -> Limits:
     """How large pictures and tables may be, by the settings in force."""
-    look_up = owner.look_up(conversation, cell)
-    names = ("max_image_edge_px", "detail", "frame_rows", "frame_columns", "frame_bytes")
-    return Limits(**{name: look_up(name).value for name in names})
+    return limits_of(owner.look_up(conversation, cell))
 
 
 def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | None = None) -> Ask:
@@ -218,6 +251,7 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
     rest = dict(options)
     is_kept, is_fresh = rest.pop("keep", ask.is_kept), rest.pop("fresh", ask.is_fresh)
     timeout_s = rest.pop("timeout_s", ask.timeout_s)
+    tools, tool_names = (tools_of(rest.pop("tools")), ()) if "tools" in rest else (ask.tools, ask.tool_names)
     settings = {name: SETTINGS[name].checked(rest.pop(name)) for name in list(rest) if name in SETTINGS}
     params = {name: checked_parameter(name, value) for name, value in rest.items()}
     return replace(
@@ -225,51 +259,25 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
         is_kept=is_kept,
         is_fresh=is_fresh,
         timeout_s=timeout_s,
+        tools=tools,
+        tool_names=tool_names,
         backend=backend,
         settings={**ask.settings, **settings},
         params={**{name: value for name, value in ask.params.items() if name not in settings}, **params},
     )
 
 
-def again(conversation: base.Conversation, number: int | None) -> Ask:
-    """The ask that repeats a turn, as it was sent, in its slot.
+def tools_of(values: Iterable[Any] | None) -> tuple[Tool, ...]:
+    """What ``tools=`` names.
 
     Raises:
-        ConfigurationError: There is no such turn, or it has not been answered yet.
+        ToolError: It is no list, a value in it cannot be a tool, or two have one name.
     """
-    slot = conversation.numbered(number if number is not None else len(conversation.slots))
-    turn = slot.current or slot.latest
-    if turn is None:
-        raise ConfigurationError("That turn has not been answered yet.", hint="wait for it")
-    return Ask(
-        prompt=turn.prompt,
-        conversation=conversation,
-        slot=slot,
-        is_fresh=turn.is_fresh,
-        # Who asks again wants another answer.
-        settings={"model": _model_of(turn, conversation), "system": turn.system or "", "cache": False},
-        # None is not sent: what is set by now and was not then does not count.
-        params={name: None for name, row in SETTINGS.items() if row.is_parameter} | dict(turn.settings),
-    )
-
-
-def _model_of(turn: Turn, conversation: base.Conversation) -> str | None:
-    """The model that was asked, as it is named to be asked again."""
-    has_backend = getattr(conversation, "backend", None) is not None
-    is_named = turn.backend in backend_names() and turn.backend != "openai"
-    if turn.requested_model and is_named and not has_backend:
-        return f"{turn.backend}/{turn.requested_model}"
-    return turn.requested_model or None
-
-
-def onward(conversation: base.Conversation) -> Ask:
-    """The ask that goes on with the partial answer of the last turn, in its slot.
-
-    Raises:
-        ConfigurationError: There is no such turn.
-    """
-    partial = continuation.partial_of(conversation)
-    return replace(again(conversation, None), continues=partial)
+    if values is None:
+        return ()
+    if not isinstance(values, list | tuple):
+        raise ToolError(f"tools is a list, not a {type(values).__name__}.", hint="tools=[function]")
+    return toolset(values)
 
 
 @functools.cache

@@ -5,15 +5,17 @@ Comes in: an :class:`Ask`, a conversation, and functions that know settings and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import continuation
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .config import SETTINGS, checked_parameter
 from .errors import ConfigurationError
+from .model_info import model_info
 from .slots import Context, context_messages
 from .turns import Turn, new_id
+from .values import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .config import Value
     from .content import Message
     from .slots import Cell, Conversation, Slot
+    from .tools import Tool
 
 LOCAL_SYSTEM = "You are a helpful assistant."
 
@@ -44,6 +47,9 @@ class Ask:
         params: Request parameters by their OpenAI name, over all settings.
         timeout_s: Seconds for the whole answer, None for no limit.
         kind: What the ledger calls it; "" is a chat or an aside.
+        tools: What the model may call.
+        tool_names: Tools handed over to the session before, by name; see :meth:`Session.ask`.
+        is_watched: Asked by a blocking call, on whose thread functions can be called meanwhile.
         is_attended: Whoever takes the events answers the questions in them; False: a tool that needs the user's word
             does not run.
     """
@@ -60,6 +66,9 @@ class Ask:
     params: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
     kind: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_names: tuple[str, ...] = ()
+    is_watched: bool = False
     is_attended: bool = False
 
 
@@ -75,6 +84,7 @@ class Plan:
         info: What is known of the backend.
         request: What is sent.
         base: The turn as far as it is known before the answer.
+        asked: The messages of the request, without the partial answer it goes on with.
         gone: Ids of the slots whose cell is gone, where the notices speak of them.
         cache: Where former answers are, None where none counts.
     """
@@ -86,6 +96,7 @@ class Plan:
     info: BackendInfo
     request: Request
     base: Turn
+    asked: tuple[Message, ...]
     gone: frozenset[str] = frozenset()
     cache: AnswerCache | None = None
 
@@ -116,6 +127,9 @@ def plan_ask(
         raise ConfigurationError("The prompt is empty.", hint="write the question below %%chat, or after %llm")
     backend, model = _asked(ask, look_up, resolve)
     info = backend.info()
+    if ask.tools and model_info(model, provider=info.provider).can.tools is False:
+        hint = f"leave them out, or if it does: llm_magic.register_model({model!r}, tools=True)"
+        raise ConfigurationError(f"The model {model} does not call tools.", hint=hint)
     system = look_up("system").value
     if system is None and info.is_local and info.name == "local":
         system = LOCAL_SYSTEM
@@ -125,6 +139,7 @@ def plan_ask(
         model=model,
         messages=context_messages(system or None, context.messages, ask.prompt),
         params=params,
+        tools=tuple(tool.to_openai() for tool in ask.tools),
         is_streaming=look_up("stream").value,
         timeouts=Timeouts(first_byte_s=look_up("first_byte_timeout_s").value, stall_s=look_up("stall_timeout_s").value),
         max_retries=look_up("max_retries").value,
@@ -136,14 +151,27 @@ def plan_ask(
         requested_model=model,
         system=system or None,
         settings=params,
+        tool_names=tuple(tool.name for tool in ask.tools),
         seen=context.seen,
         is_fresh=ask.is_fresh,
         cell_id=ask.cell.cell_id if ask.cell else None,
         notices=notices,
     )
+    asked = request.messages
     if ask.continues is not None:
+        asked = (*asked, *continuation.rounds_of(ask.continues))
+        request = replace(request, messages=asked)
         request, base = continuation.going_on(ask.continues, request, base, way=info.continues)
-    return Plan(ask=ask, conversation=conversation, slot=slot, backend=backend, info=info, request=request, base=base)
+    return Plan(
+        ask=ask,
+        conversation=conversation,
+        slot=slot,
+        backend=backend,
+        info=info,
+        request=request,
+        base=base,
+        asked=asked,
+    )
 
 
 def _asked(
@@ -163,3 +191,9 @@ def _params(ask: Ask, look_up: Callable[[str], Value]) -> dict[str, Any]:
     params = {name: look_up(name).value for name, row in SETTINGS.items() if row.is_parameter}
     params |= {name: checked_parameter(name, value) for name, value in ask.params.items()}
     return {name: value for name, value in params.items() if value is not None}
+
+
+def limits_of(look_up: Callable[[str], Value]) -> Limits:
+    """How large pictures and tables may be, by the settings in force."""
+    names = ("max_image_edge_px", "detail", "frame_rows", "frame_columns", "frame_bytes")
+    return Limits(**{name: look_up(name).value for name in names})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .content import ImagePart, TextPart, part_to_dict
 from .counts import Usage
 from .jsontext import escaped, json_text
-from .records import NOT_KEPT, TURN_DEFAULTS
+from .records import NOT_KEPT, TURN_DEFAULTS, steps_to_dicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,11 +36,13 @@ COUNTED = ("input_tokens", "output_tokens")
 _DETAILS = {field.name: field.default for field in fields(Usage) if field.name not in (*COUNTED, "total_tokens")}
 _details = attrgetter(*_DETAILS)
 _NO_DETAILS = tuple(_DETAILS.values())
+# In the column ``record``: what this row holds is in the steps of its answer's record too.
+STEP_MARK = '{"step": true}'
 _JSON_DATA = ("json_object", "json_schema")
 
 
 def laid_out(slots: Sequence[Slot], *, head: Mapping[str, Any], stale: Collection[str]) -> dict[str, Placed]:
-    """The columns of ``export.COLUMNS``, one row per message of every version: the prompt's, then the answer.
+    """The columns of ``export.COLUMNS``, a row per message of every version: prompt, rounds of tools, answer.
 
     Args:
         slots: The row.
@@ -51,8 +53,9 @@ def laid_out(slots: Sequence[Slot], *, head: Mapping[str, Any], stale: Collectio
 
     turns = [turn for slot in slots for turn in slot.versions]
     owners = [slot for slot in slots for _ in slot.versions]
-    prompts = [item for turn in turns for item in turn.prompt]
-    heights = np.array([len(turn.prompt) + 1 for turn in turns], dtype=np.intp)
+    before = [_before(turn) for turn in turns]
+    prompts = [item for messages in before for item in messages]
+    heights = np.array([len(messages) + 1 for messages in before], dtype=np.intp)
     version_of = np.repeat(np.arange(len(turns)), heights)
     answer_rows = np.cumsum(heights) - 1
     answer_of = np.full(len(version_of), -1)
@@ -67,8 +70,22 @@ def laid_out(slots: Sequence[Slot], *, head: Mapping[str, Any], stale: Collectio
         **{column: (values, version_of) for column, values in _of_versions(slots, owners, turns, stale).items()},
         **{column: (values, message_of) for column, values in _of_messages(prompts, turns).items()},
         **{column: (values, answer_of) for column, values in _of_answers(turns).items()},
-        "record": (_records(owners, turns, head), answer_of),
+        "record": _recorded(_records(owners, turns, head), turns, answer_of, answer_rows),
     }
+
+
+def _before(turn: Turn) -> tuple[Message, ...]:
+    """The messages before an answer: the prompt, the rounds of tools."""
+    return turn.messages()[:-1] if turn.steps else turn.prompt
+
+
+def _recorded(records: list[str], turns: Sequence[Turn], answer_of: Any, answer_rows: Any) -> Placed:
+    """Records stand beside answers; beside the messages of tools a mark that they are told of there."""
+    place = answer_of.copy()
+    for turn, row in zip(turns, answer_rows, strict=True):
+        if turn.steps:
+            place[row - len(_before(turn)) + len(turn.prompt) : row] = len(records)
+    return [*records, STEP_MARK], place
 
 
 def _of_versions(
@@ -183,6 +200,7 @@ def _records(owners: Sequence[Slot], turns: Sequence[Turn], head: Mapping[str, A
         *(_pieces(name, list(map(attrgetter(name), turns)), default) for name, default in _RECORDED.items()),
         # True: the refusal is what stands in the text column.
         _pieces("refusal", [turn.refusal and (not turn.text or turn.refusal) for turn in turns], ""),
+        _pieces("steps", [steps_to_dicts(turn) for turn in turns], []),
         [_usage_piece(turn.usage) for turn in turns],
     ]
     rests = map("".join, zip(*filter(None, pieces), strict=True))

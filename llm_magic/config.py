@@ -235,6 +235,27 @@ _ROWS = (
         minimum=0.001,
     ),
     Setting(name="max_retries", kind="integer", default=2, help="retries before the first token", minimum=0),
+    Setting(
+        name="tool_permission",
+        kind="text",
+        default="ask",
+        help="tools that change something: ask before each call, auto (run what was handed over), or never run any",
+        choices=("ask", "auto", "never"),
+    ),
+    Setting(
+        name="tool_rounds",
+        kind="integer",
+        default=8,
+        help="how often results of tools go back to the model within a turn",
+        minimum=0,
+    ),
+    Setting(
+        name="tool_timeout_s",
+        kind="number",
+        default=120.0,
+        help="seconds one call of a tool may take",
+        minimum=0.001,
+    ),
     Setting(name="max_in_flight", kind="integer", default=2, help="requests under way at once", minimum=1),
     Setting(
         name="max_image_edge_px",

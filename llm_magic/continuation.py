@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .backends.base import Continues, Request
+    from .content import Message
     from .events import Event
     from .joining import State
     from .slots import Conversation
@@ -29,7 +30,8 @@ _RETRY = "%chat retry asks it again"
 
 def is_partial(turn: Turn) -> bool:
     """The answer ends before its end: interrupted, truncated, or cut off at the limit of tokens."""
-    return turn.status in ("interrupted", "truncated") or turn.finish_reason == "length"
+    is_cut = turn.status in ("interrupted", "truncated") or turn.finish_reason == "length"
+    return is_cut or (turn.status == "failed" and bool(turn.steps))
 
 
 def partial_of(conversation: Conversation) -> Turn:
@@ -44,6 +46,9 @@ def partial_of(conversation: Conversation) -> Turn:
     turn = slot.current
     if slot.latest is None:
         raise ConfigurationError(f"Turn {number} has not been answered yet.", hint="wait for it")
+    if turn is None and slot.latest.steps:
+        # Its tools have run: it goes on with what they gave.
+        turn = slot.latest
     if turn is None:
         raise ConfigurationError(f"Turn {number} has no text to go on from.", hint=_RETRY)
     if not is_partial(turn):
@@ -53,6 +58,11 @@ def partial_of(conversation: Conversation) -> Turn:
     if turn.refusal:
         raise ConfigurationError(f"Turn {number} is a refusal, which cannot be gone on with.", hint=_RETRY)
     return turn
+
+
+def rounds_of(former: Turn) -> tuple[Message, ...]:
+    """The rounds of tools of a partial turn: what they gave is not asked for again."""
+    return tuple(item for step in former.steps for item in step.messages())
 
 
 def going_on(former: Turn, request: Request, base: Turn, *, way: Continues) -> tuple[Request, Turn]:
@@ -72,6 +82,7 @@ def going_on(former: Turn, request: Request, base: Turn, *, way: Continues) -> t
         base,
         text=text,
         reasoning=former.reasoning,
+        steps=former.steps,
         # Repeated tokens, and those of the white space, have log probabilities too: no row of them fits the text.
         logprobs=former.logprobs if way == "prefix" and text == former.text else None,
         continues=former.id,

@@ -84,6 +84,9 @@ _ATTRIBUTE = "llm_magic"
 def to_frame(conversation: Conversation) -> pd.DataFrame:
     """A conversation as DataFrame, one row per message of every version: the messages asked, then the answer.
 
+    Between them are the messages of tools: the model's calls (role assistant, tool_calls) and their results (role tool,
+    tool_call_id), which :func:`from_frame` reads from the answer's record.
+
     What is true of a version stands on each of its rows (conversation … cell_id, status, at); what was
     received, sent and counted only on the answer's (reasoning, data, model, seen, settings, tokens, cost,
     record), so that sums are right. ``text`` is the text of the message; ``parts`` is missing where the text
@@ -168,6 +171,8 @@ def _slot(versions: Mapping[int, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def _version(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A turn's dict from its rows; the answer is the one with a record, or the last."""
+    # What tools were called for and gave is in the record whole.
+    rows = [row for row in rows if "step" not in row["record"]] or rows
     answer = next((row for row in rows if row["record"]), rows[-1])
     if answer["role"] != "assistant":
         raise StoreError(

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from .content import (
     DETAILS,
@@ -24,6 +24,7 @@ from .content import (
     Part,
     TextPart,
     ToolCall,
+    ToolResult,
     checked_role,
     message_to_dict,
     part_from_dict,
@@ -31,9 +32,24 @@ from .content import (
 )
 from .counts import Usage
 from .errors import ContentError, StoreError
+from .events import Reason
 from .jsontext import JSON_HINT
+from .kinds import (
+    Check,
+    checked,
+    demand,
+    is_count,
+    is_flag,
+    is_number,
+    is_object,
+    is_text,
+    list_of,
+    misfit,
+    objects,
+    or_none,
+)
 from .slots import CellKey, Conversation, Slot
-from .turns import Status, Turn, chained
+from .turns import Status, Step, Turn, chained
 
 FORMAT = "llm_magic.conversation"
 VERSION = 2
@@ -41,8 +57,6 @@ VERSION = 2
 # Settings that say who is asked and with whose credentials; they stay on this machine.
 CONNECTION = frozenset({"api_key", "base_url", "headers", "organization", "project", "local_model"})
 NOT_KEPT = CONNECTION | {"extra_headers", "extra_query"}
-_LARGEST_COUNT = 2**63 - 1
-
 _BLANK = Turn(id="", prompt=())
 
 if TYPE_CHECKING:
@@ -50,87 +64,79 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", bound=Conversation, default=Conversation)
 
-Check: TypeAlias = Callable[[Any], bool]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_COUNT
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
 
 def _is_status(value: Any) -> bool:
     return value in get_args(Status)
 
 
-def _or_none(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _list_of(check: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
 _CONVERSATION: Mapping[str, Check] = {
-    "name": _is_text,
-    "id": _is_text,
-    "system": _or_none(_is_text),
-    "model": _or_none(_is_text),
-    "settings": _is_object,
-    "is_archived": _is_flag,
-    "made_by": _or_none(_is_text),
-    "parent": _or_none(_is_text),
+    "name": is_text,
+    "id": is_text,
+    "system": or_none(is_text),
+    "model": or_none(is_text),
+    "settings": is_object,
+    "is_archived": is_flag,
+    "made_by": or_none(is_text),
+    "parent": or_none(is_text),
 }
 _SLOT: Mapping[str, Check] = {
-    "id": _is_text,
-    "current_id": _or_none(_is_text),
-    "is_hidden": _is_flag,
-    "source": _or_none(_is_text),
+    "id": is_text,
+    "current_id": or_none(is_text),
+    "is_hidden": is_flag,
+    "source": or_none(is_text),
 }
-_KEY: Mapping[str, Check] = {"cell_id": _is_text, "ordinal": _is_count}
+_KEY: Mapping[str, Check] = {"cell_id": is_text, "ordinal": is_count}
 _TURN: Mapping[str, Check] = {
-    "id": _is_text,
-    "text": _is_text,
+    "id": is_text,
+    "text": is_text,
     "status": _is_status,
-    "reasoning": _is_text,
-    "refusal": _is_text,
-    "logprobs": _or_none(_list_of(_is_object)),
-    "finish_reason": _or_none(_is_text),
-    "error": _or_none(_is_text),
-    "cost_usd": _or_none(_is_number),
-    "backend": _is_text,
-    "requested_model": _is_text,
-    "model": _or_none(_is_text),
-    "request_id": _or_none(_is_text),
-    "latency_s": _or_none(_is_number),
-    "ttft_s": _or_none(_is_number),
-    "retries": _is_count,
-    "system": _or_none(_is_text),
-    "settings": _is_object,
-    "seen": _is_text,
-    "is_fresh": _is_flag,
-    "cell_id": _or_none(_is_text),
-    "continues": _or_none(_is_text),
-    "notices": _list_of(_is_text),
-    "is_cached": _is_flag,
+    "reasoning": is_text,
+    "refusal": is_text,
+    "logprobs": or_none(list_of(is_object)),
+    "finish_reason": or_none(is_text),
+    "error": or_none(is_text),
+    "cost_usd": or_none(is_number),
+    "backend": is_text,
+    "requested_model": is_text,
+    "model": or_none(is_text),
+    "request_id": or_none(is_text),
+    "latency_s": or_none(is_number),
+    "ttft_s": or_none(is_number),
+    "retries": is_count,
+    "system": or_none(is_text),
+    "settings": is_object,
+    "seen": is_text,
+    "is_fresh": is_flag,
+    "cell_id": or_none(is_text),
+    "continues": or_none(is_text),
+    "notices": list_of(is_text),
+    "tool_names": list_of(is_text),
+    "is_cached": is_flag,
 }
+_STEP: Mapping[str, Check] = {
+    "reason": lambda value: value in get_args(Reason),
+    "text": is_text,
+    "reasoning": is_text,
+    "error": or_none(is_text),
+    "finish_reason": or_none(is_text),
+    "model": or_none(is_text),
+    "cost_usd": or_none(is_number),
+    "request_id": or_none(is_text),
+    "latency_s": or_none(is_number),
+    "ttft_s": or_none(is_number),
+    "retries": is_count,
+}
+_RESULT: Mapping[str, Check] = {
+    "call_id": is_text,
+    "name": is_text,
+    "is_error": is_flag,
+    "is_denied": is_flag,
+    "latency_s": or_none(is_number),
+}
+_NO_STEP = Step(reason="tools")
 TURN_DEFAULTS: Mapping[str, Any] = {name: getattr(_BLANK, name) for name in _TURN}
 _USAGE: Mapping[str, Check] = {
-    field.name: _is_flag if field.name == "is_estimate" else _is_count for field in fields(Usage)
+    field.name: is_flag if field.name == "is_estimate" else is_count for field in fields(Usage)
 }
 
 
@@ -154,7 +160,7 @@ def from_dict(
         StoreError: The dict is not of this format, is of a newer one, or a value in it does not fit.
     """
     conversation = head_from_dict(data, cls=cls)
-    conversation.slots = tuple(slot_from_dict(item) for item in _objects(data, "slots"))
+    conversation.slots = tuple(slot_from_dict(item) for item in objects(data, "slots"))
     return conversation
 
 
@@ -172,14 +178,14 @@ def head_from_dict(data: Mapping[str, Any], *, cls: type[C]) -> C:
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise StoreError("This is not a conversation of llm_magic.", hint=JSON_HINT)
     version = data.get("version")
-    if not _is_count(version) or not version:
+    if not is_count(version) or not version:
         raise StoreError("The conversation has no version number.", hint=JSON_HINT)
     if version > VERSION:
         raise StoreError(
             f"The conversation is in format {version}, and only formats up to {VERSION} are known here.",
             hint="pip install -U llm-magic",
         )
-    values = _with_kept_settings(_checked(data, _CONVERSATION, "conversation"))
+    values = _with_kept_settings(checked(data, _CONVERSATION, "conversation"))
     if "began_at" in data:
         values["began_at"] = time_from_text(data["began_at"])
     return cls(**values)
@@ -199,19 +205,19 @@ def slot_to_dict(slot: Slot) -> dict[str, Any]:
 
 def slot_from_dict(data: Mapping[str, Any]) -> Slot:
     """The inverse of :func:`slot_to_dict`."""
-    versions = tuple(turn_from_dict(item) for item in _objects(data, "versions"))
-    _demand(data, ("id",), "slot")
-    return Slot(**_checked(data, _SLOT, "slot"), key=key_from_dict(data.get("key")), versions=versions)
+    versions = tuple(turn_from_dict(item) for item in objects(data, "versions"))
+    demand(data, ("id",), "slot")
+    return Slot(**checked(data, _SLOT, "slot"), key=key_from_dict(data.get("key")), versions=versions)
 
 
 def key_from_dict(data: Mapping[str, Any] | None) -> CellKey | None:
     """A slot's key from its dict, None where there is none."""
     if data is None:
         return None
-    if not _is_object(data):
-        raise _misfit("key", data, "slot")
-    _demand(data, ("cell_id",), "slot's key")
-    return CellKey(**_checked(data, _KEY, "slot's key"))
+    if not is_object(data):
+        raise misfit("key", data, "slot")
+    demand(data, ("cell_id",), "slot's key")
+    return CellKey(**checked(data, _KEY, "slot's key"))
 
 
 def turn_to_dict(turn: Turn) -> dict[str, Any]:
@@ -228,7 +234,39 @@ def turn_to_dict(turn: Turn) -> dict[str, Any]:
         out["tool_calls"] = [call.to_dict() for call in turn.tool_calls]
     if turn.usage != Usage():
         out["usage"] = turn.usage.to_dict()
+    if turn.steps:
+        out["steps"] = steps_to_dicts(turn)
     return out
+
+
+def steps_to_dicts(turn: Turn) -> list[dict[str, Any]]:
+    """The steps of a turn; what has its default is left out."""
+    return [_step_to_dict(step) for step in turn.steps]
+
+
+def _step_to_dict(step: Step) -> dict[str, Any]:
+    out = {name: value for name in _STEP if (value := getattr(step, name)) != getattr(_NO_STEP, name)}
+    out["reason"] = step.reason
+    if step.tool_calls:
+        out["tool_calls"] = [call.to_dict() for call in step.tool_calls]
+    if step.results:
+        out["results"] = [result.to_dict() for result in step.results]
+    if step.usage != Usage():
+        out["usage"] = step.usage.to_dict()
+    return out
+
+
+def _step_from_dict(data: Mapping[str, Any]) -> Step:
+    demand(data, ("reason",), "step")
+    return Step(
+        **checked(data, _STEP, "step"),
+        tool_calls=calls_from_dicts(data.get("tool_calls", [])),
+        results=tuple(
+            ToolResult(**checked(item, _RESULT, "result"), parts=parts_from_dicts(item.get("parts", [])))
+            for item in objects({"results": [], **data}, "results")
+        ),
+        usage=usage_from_dict(data.get("usage", {})),
+    )
 
 
 def turn_from_dict(data: Mapping[str, Any]) -> Turn:
@@ -237,40 +275,41 @@ def turn_from_dict(data: Mapping[str, Any]) -> Turn:
     Raises:
         StoreError: A value does not fit, or ``id``, ``at`` or ``prompt`` is missing.
     """
-    _demand(data, ("id", "at", "prompt"), "turn")
-    if isinstance(data.get("seen"), list) and _list_of(_is_text)(data["seen"]):
+    demand(data, ("id", "at", "prompt"), "turn")
+    if isinstance(data.get("seen"), list) and list_of(is_text)(data["seen"]):
         data = {**data, "seen": functools.reduce(chained, data["seen"], "")}
-    values = _with_kept_settings(_checked(data, _TURN, "turn"))
-    for name in ("notices", "logprobs"):
+    values = _with_kept_settings(checked(data, _TURN, "turn"))
+    for name in ("notices", "logprobs", "tool_names"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     return Turn(
         **values,
         at=time_from_text(data["at"]),
-        prompt=tuple(_message(item) for item in _objects(data, "prompt")),
+        prompt=tuple(_message(item) for item in objects(data, "prompt")),
         tool_calls=calls_from_dicts(data.get("tool_calls", [])),
         usage=usage_from_dict(data.get("usage", {})),
+        steps=tuple(_step_from_dict(item) for item in objects({"steps": [], **data}, "steps")),
     )
 
 
 def usage_from_dict(data: Any) -> Usage:
     """Token counts from their dict."""
-    if not _is_object(data):
-        raise _misfit("usage", data, "turn")
-    return Usage.from_dict(_checked(data, _USAGE, "usage"))
+    if not is_object(data):
+        raise misfit("usage", data, "turn")
+    return Usage.from_dict(checked(data, _USAGE, "usage"))
 
 
 def calls_from_dicts(data: Any) -> tuple[ToolCall, ...]:
     """Tool calls from the protocol's own form."""
-    if not isinstance(data, list) or not all(_is_object(call) and _is_object(call.get("function")) for call in data):
-        raise _misfit("tool_calls", data, "message")
+    if not isinstance(data, list) or not all(is_object(call) and is_object(call.get("function")) for call in data):
+        raise misfit("tool_calls", data, "message")
     return tuple(tool_call_from_dict(call) for call in data)
 
 
 def parts_from_dicts(data: Any) -> tuple[Part, ...]:
     """Parts from their dicts, see ``content.part_to_dict``."""
-    if not _list_of(_is_object)(data):
-        raise _misfit("parts", data, "message")
+    if not list_of(is_object)(data):
+        raise misfit("parts", data, "message")
     try:
         parts = tuple(part_from_dict(item) for item in data)
     except (ContentError, ValueError, TypeError) as exc:
@@ -283,7 +322,7 @@ def time_from_text(text: Any) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except (TypeError, ValueError) as exc:
-        raise _misfit("at", text, "turn") from exc
+        raise misfit("at", text, "turn") from exc
     if at.tzinfo is None:
         raise StoreError("The 'at' of a turn has no time zone.", hint=JSON_HINT)
     return at.astimezone(UTC)
@@ -296,8 +335,8 @@ def checked_message(item: Message) -> Message:
         StoreError: One is not.
     """
     for name in ("name", "tool_call_id"):
-        if not _or_none(_is_text)(value := getattr(item, name)):
-            raise _misfit(name, value, "message")
+        if not or_none(is_text)(value := getattr(item, name)):
+            raise misfit(name, value, "message")
     _checked_parts(item.parts)
     return item
 
@@ -337,35 +376,9 @@ def _is_whole(part: Part) -> bool:
             return False
 
 
-def _objects(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    items: Any = data.get(name)
-    if not _list_of(_is_object)(items):
-        raise _misfit(name, items, "conversation")
-    return list(items)
-
-
-def _checked(data: Mapping[str, Any], table: Mapping[str, Check], what: str) -> dict[str, Any]:
-    # Unknown names are left out, not refused: a later release may add some to the same version.
-    for name, check in table.items():
-        if name in data and not check(data[name]):
-            raise _misfit(name, data[name], what)
-    return {name: data[name] for name in table if name in data}
-
-
-def _demand(data: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
-    for name in names:
-        if name not in data:
-            raise StoreError(f"A {what} has no {name!r}.", hint=JSON_HINT)
-
-
 def _kept(settings: Mapping[str, Any]) -> dict[str, Any]:
     return copy.deepcopy({name: value for name, value in settings.items() if name not in NOT_KEPT})
 
 
 def _with_kept_settings(values: dict[str, Any]) -> dict[str, Any]:
     return values | {"settings": _kept(values.get("settings", {}))}
-
-
-def _misfit(name: str, value: object, what: str) -> StoreError:
-    # The type and not the value: it may be text of a prompt.
-    return StoreError(f"The {name!r} of a {what} is a {type(value).__name__} that does not fit.", hint=JSON_HINT)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .asks import Plan
     from .engine import Engine
+    from .errands import Errands
     from .events import Event
     from .turns import Turn
 
@@ -56,10 +57,24 @@ class Run:
         work: Called with a function to emit events; its coroutine ends with the outcome, also when cancelled.
         plan: What is asked of whom, as it was planned when it was asked.
         first: Called with this, before the work begins.
+        errands: What the work leaves to the thread that watches; None where none does.
+
+    Attributes:
+        plan: As given.
+        errands: As given. Who watches does them.
     """
 
-    def __init__(self, engine: Engine, work: Work, *, plan: Plan, first: Callable[[Run], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        work: Work,
+        *,
+        plan: Plan,
+        first: Callable[[Run], None] | None = None,
+        errands: Errands | None = None,
+    ) -> None:
         self.plan = plan
+        self.errands = errands
         self._engine = engine
         self._loop = engine.loop()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -108,6 +123,8 @@ class Run:
         """Stop: close the connection, keep what came. Harmless when repeated or late; returns at once."""
         # Called by signal handlers too, one inside the other: no lock is taken on the way.
         self._is_stopping = True
+        if self.errands is not None:
+            self.errands.interrupt()
         self._loop.call_soon_threadsafe(self._cancel)
 
     def batch(self, wait_s: float = TICK_S) -> list[Event]:

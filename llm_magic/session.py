@@ -13,15 +13,17 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .answering import Answering, uncancel
+from .answering import Answering, Patience, uncancel
 from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
 from .cache import AnswerCache
 from .call_log import CallLog, CallNotes
+from .calling import Calls, Toolbox, is_inside, rules_of
 from .cells import gone_notice
 from .engine import Engine, shared_engine
-from .errors import Interrupted, LLMMagicError
+from .errands import Errands
+from .errors import Interrupted, LLMMagicError, SessionBusyError
 from .events import Waiting
 from .interrupts import linger
 from .keeper import PATIENCE_S
@@ -69,6 +71,7 @@ class Session(Archive):
         calls: The events of its requests.
         last_map: What the last ``map()`` gave, whole or not; None where there was none.
         cache: Its answers, while the setting ``cache`` is on.
+        toolbox: The tools that were handed over to it.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Session(Archive):
         self._jobs: set[Cancellable | Future[Any]] = set()
         self.cache = AnswerCache()
         self._busy: dict[str, asyncio.Semaphore] = {}
+        self.toolbox = Toolbox()
         self._places = Places(lambda: int(self.config.get("max_in_flight")))
 
     # Asking
@@ -103,15 +107,27 @@ class Session(Archive):
         Raises:
             LLMMagicError: It cannot be sent at all; nothing is kept.
         """
-        conversation = self._where(ask)
+        ask, conversation = self.toolbox.equipped(ask), self._where(ask)
+        if ask.is_kept and is_inside(conversation.id):
+            raise SessionBusyError(
+                f"Conversation {conversation.name or conversation.id!r} was asked by a tool of its own answer.",
+                hint="%llm or keep=False asks an aside, which need not wait for it",
+            )
         plan = self._plan(ask, conversation, None)
+        errands = Errands() if ask.is_watched else None
         with self.lock:
             if ask.is_kept:
                 key = self._next_key(ask)
                 slot = ask.slot or self.place_for(conversation, key, ask.cell)
                 plan = replace(plan, slot=slot)
         # Noted before it begins: cancel() in another thread must not miss it, nor its end be told before this.
-        return Run(self._engine, lambda emit: self._work(plan, emit), plan=plan, first=self.watchers.note_began)
+        return Run(
+            self._engine,
+            lambda emit: self._work(plan, emit, errands),
+            plan=plan,
+            first=self.watchers.note_began,
+            errands=errands,
+        )
 
     def watch(self, watcher: Watcher) -> Callable[[], object]:
         """Hear what happens in the session, whoever does it; see ``news.py`` for the threads.
@@ -130,7 +146,7 @@ class Session(Archive):
         Raises:
             LLMMagicError: It could not be sent.
         """
-        conversation = self._where(ask)
+        ask, conversation = self.toolbox.equipped(ask), self._where(ask)
         slot = ask.slot
         if ask.is_kept:
             slot = slot or self.slot_for(conversation, self.peek_key(ask.cell), ask.cell)
@@ -246,15 +262,15 @@ class Session(Archive):
 
     # On the engine's loop
 
-    async def _work(self, plan: Plan, emit: Callable[[Event], None]) -> Outcome:
+    async def _work(self, plan: Plan, emit: Callable[[Event], None], errands: Errands | None) -> Outcome:
         try:
-            return await self._answer(plan, emit)
+            return await self._answer(plan, emit, errands)
         finally:
             self.watchers.note_ended(plan.base.id)
 
-    async def _answer(self, plan: Plan, emit: Callable[[Event], None]) -> Outcome:
+    async def _answer(self, plan: Plan, emit: Callable[[Event], None], errands: Errands | None) -> Outcome:
         if plan.slot is None:
-            return await self._stream(plan, emit)
+            return await self._stream(plan, emit, errands)
         # One answer at a time in a conversation: a later ask sees the earlier one's answer.
         # A lock would not say that somebody stands before us while it goes from hand to hand.
         busy = self._busy.setdefault(plan.conversation.id, asyncio.Semaphore(1))
@@ -274,12 +290,14 @@ class Session(Archive):
                 return await self._unsent(plan, status="failed", error=exc)
             # The turn has been known by its id since it was asked.
             plan = replace(again, base=replace(again.base, id=plan.base.id))
-            return await self._stream(plan, emit, has_waited=has_waited)
+            return await self._stream(plan, emit, errands, has_waited=has_waited)
         finally:
             busy.release()
 
-    async def _stream(self, plan: Plan, emit: Callable[[Event], None], *, has_waited: bool = False) -> Outcome:
-        answering, notes = self._answering(plan, emit, self._places)
+    async def _stream(
+        self, plan: Plan, emit: Callable[[Event], None], errands: Errands | None, *, has_waited: bool = False
+    ) -> Outcome:
+        answering, notes = self._answering(plan, emit, self._places, errands)
         drafting = asyncio.create_task(self._draft(plan, answering))
         try:
             answer = await answering.answer(has_waited=has_waited)
@@ -288,15 +306,32 @@ class Session(Archive):
         notes.ended(answer.rounds[-1])
         return await self._keep(plan, answer)
 
-    def _answering(self, plan: Plan, emit: Callable[[Event], None], places: Places) -> tuple[Answering, CallNotes]:
+    def _answering(
+        self, plan: Plan, emit: Callable[[Event], None], places: Places, errands: Errands | None = None
+    ) -> tuple[Answering, CallNotes]:
         notes = CallNotes(self.calls, plan.base, plan.conversation.name)
 
         def note_round(turn: Turn, number: int) -> None:
             notes.ended(turn)
             self._note_round(plan, turn, number)
 
+        patience = Patience()
+        tool_calls = Calls(
+            plan.ask.tools,
+            rules=rules_of(plan, self.look_up(plan.conversation, plan.ask.settings)),
+            allowed=self.toolbox.allowed,
+            patience=patience,
+            on_main=errands.leave if errands is not None else None,
+        )
         answering = Answering(
-            plan, emit=emit, places=places, checks=(notes.check,), note_sent=notes.sent, note_round=note_round
+            plan,
+            emit=emit,
+            places=places,
+            strategies=(tool_calls,),
+            checks=(notes.check,),
+            note_sent=notes.sent,
+            note_round=note_round,
+            patience=patience,
         )
         return answering, notes
 

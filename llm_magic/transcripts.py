@@ -12,12 +12,14 @@ from .content import TextPart
 from .slots import system_sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from .content import Message, ToolCall
+    from .content import Message, Part, ToolCall
+    from .events import Reason
     from .slots import Conversation, Slot
-    from .turns import Turn
+    from .turns import Step, Turn
 
+_STEPS: Mapping[Reason, str] = {"tools": "Tools", "repair": "A try that did not fit", "fallback": "A refused form"}
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -56,6 +58,8 @@ def _turn(turn: Turn) -> Iterator[str]:
     for item in turn.prompt:
         yield f"### {item.role.capitalize()}"
         yield from _prompt(item)
+    for step in turn.steps:
+        yield from _step(step)
     yield f"### Answer of {_inline(turn.model)}" if turn.model else "### Answer"
     if answer := turn.text or turn.refusal:
         yield _fenced(answer, "markdown")
@@ -64,10 +68,27 @@ def _turn(turn: Turn) -> Iterator[str]:
         yield f"*{_inline(turn.error)}*"
 
 
+def _step(step: Step) -> Iterator[str]:
+    yield f"### {_STEPS[step.reason]}"
+    if step.text:
+        yield _fenced(step.text, "markdown")
+    yield from map(_call, step.tool_calls)
+    for result in step.results:
+        state = "denied" if result.is_denied else "failed" if result.is_error else "gives"
+        yield f"{_inline(result.name)} {state}:"
+        yield from _parts(result.parts)
+    if step.error:
+        yield f"*{_inline(step.error)}*"
+
+
 def _prompt(item: Message) -> Iterator[str]:
-    for part in item.parts:
-        yield _fenced(part.text, "text") if isinstance(part, TextPart) else f"*{_inline(part.label)}*"
+    yield from _parts(item.parts)
     yield from map(_call, item.tool_calls)
+
+
+def _parts(parts: tuple[Part, ...]) -> Iterator[str]:
+    for part in parts:
+        yield _fenced(part.text, "text") if isinstance(part, TextPart) else f"*{_inline(part.label)}*"
 
 
 def _call(call: ToolCall) -> str:

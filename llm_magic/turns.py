@@ -354,6 +354,8 @@ class TurnBuilder:
             tool_calls=tuple(
                 ToolCall(id=call[0], name=call[1], arguments=call[2]) for _, call in sorted(self._calls.items())
             ),
+            steps=base.steps,
+            tool_names=base.tool_names,
             logprobs=self._all_logprobs(),
             finish_reason=done.finish_reason if done else None,
             error=error,

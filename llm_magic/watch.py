@@ -56,7 +56,12 @@ def watch(start: Callable[[], Run], view: Callable[[Run], View | None] | None = 
 
 
 def drawn(
-    run: Run, view: View | None, look: Callable[[], None] = lambda: None, consent: Consent | None = None
+    run: Run,
+    view: View | None,
+    look: Callable[[], None] = lambda: None,
+    *,
+    consent: Consent | None = None,
+    then: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Hand the events of an ask to a view, up to the end, which is left to the caller.
 
@@ -65,6 +70,7 @@ def drawn(
         view: What draws it; None draws nothing.
         look: Called between two drawings; may raise.
         consent: Asks what no page can ask, between two drawings; where not given, nobody does.
+        then: Called after each drawing.
     """
     consent = consent or Consent()
     is_over = False
@@ -78,6 +84,7 @@ def drawn(
             view.tick()
         consent.add(events)
         consent.settle(can_page=view is not None and view.can_ask)
+        then()
     return run.outcome()
 
 
@@ -86,12 +93,20 @@ def _watch(interrupts: Interrupts, start: Callable[[], Run], make_view: Callable
     interrupts.attach(run)
     view = make_view(run) if make_view is not None else None
 
+    def do_errands() -> None:
+        if run.errands is not None:
+            try:
+                run.errands.do(interrupts.raising)
+            except KeyboardInterrupt:
+                # It hit the function: the answer is closed as after any other.
+                run.cancel()
+
     def look() -> None:
         # Between two drawings: out of the middle of one, the front end might be left with half a message.
         if interrupts.is_insistent and not run.is_finished:
             raise KeyboardInterrupt
 
-    outcome = drawn(run, view, look, Consent(stdin_prompt, interrupts.raising))
+    outcome = drawn(run, view, look, consent=Consent(stdin_prompt, interrupts.raising), then=do_errands)
     if view is not None:
         view.end(outcome.turn)
     return outcome

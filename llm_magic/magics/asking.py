@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import api, interpolation, rendering
 from ..asks import Ask, Plan
 from ..background import Background
 from ..content import Message, Part, TextPart
-from ..errors import ConfigurationError, Interrupted
+from ..errors import ConfigurationError, Interrupted, ToolError, did_you_mean
 from ..interrupts import deferred, linger
 from ..reply import Reply, dollars
 from ..run import checked
 from ..slots import Cell
+from ..tools import toolset
 from ..values import file_parts, image_parts, to_parts
 from ..views.static import Display
 from ..watch import watch
@@ -93,6 +95,7 @@ class Asker:
     def show(self, ask: Ask, showing: Showing | None = None) -> Reply:
         """Ask, show it, and set ``_reply`` and the variable that was named; also when the answer broke off."""
         how = showing or Showing()
+        ask = replace(ask, is_watched=True, is_attended=True)
         runs: list[Run] = []
 
         def start() -> Run:
@@ -118,7 +121,8 @@ class Asker:
             Interrupted: The user interrupted the cell while it asked.
         """
         with deferred() as interrupts:
-            run = self.session.ask(ask)
+            # A page can be asked also when the cell has ended.
+            run = self.session.ask(replace(ask, is_attended=True))
             view = self.views.view(run, showing)
             self.background.follow(run, view, lambda outcome: self._reply(outcome.turn, showing))
         if not showing.is_quiet:
@@ -169,6 +173,7 @@ class Asker:
             settings=options.settings,
             params=options.params,
             timeout_s=options.timeout_s,
+            tools=toolset([self._tool(text, names) for text in options.tools]),
         )
 
     def _prompt(self, parsed: Parsed, names: dict[str, Any], limits: Limits) -> tuple[Part, ...]:
@@ -190,6 +195,14 @@ class Asker:
         except (SyntaxError, NameError, AttributeError):
             # plot.png reads as an attribute of plot, ./plot.png does not parse: both are paths.
             return text
+
+    def _tool(self, text: str, names: dict[str, Any]) -> Any:
+        """What ``--tool`` names: the value of an expression, else a built-in tool."""
+        try:
+            return eval(compile(text, "<option>", "eval"), dict(names))  # noqa: S307  # the user's own code, in the user's own kernel
+        except (SyntaxError, NameError, AttributeError) as exc:
+            hint = did_you_mean(text, names, otherwise="define the function first")
+            raise ToolError(f"There is no tool {text}.", hint=hint) from exc
 
     def _reply(self, turn: Turn, showing: Showing) -> Reply:
         reply = Reply(turn=turn, form=showing.form, has_footer=self.session.config.get("footer"))
@@ -220,6 +233,7 @@ def plan_bundle(plan: Plan) -> dict[str, str]:
         f"model: {request.model} ({plan.info.name}, {plan.info.base_url})",
         f"tokens: {sign}{counted.tokens} in, {price}",
         f"parameters: {', '.join(f'{k}={v!r}' for k, v in request.params.items()) or 'none'}",
+        *([f"tools: {', '.join(plan.base.tool_names)}"] if plan.base.tool_names else []),
         *(_message_line(message) for message in request.messages),
     ]
     text = rendering.plain_text("\n".join(lines))

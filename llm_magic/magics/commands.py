@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .. import api, continuation, jsonl, rendering, saving
+from .. import api, continuation, jsonl, rendering, repeats, saving
 from ..config import public, shown
 from ..config import setting as setting_row
 from ..errors import ConfigurationError
@@ -101,7 +101,7 @@ class Commands:
         return conversations_frame(self._session)
 
     def _retry(self, command: Command) -> None:
-        ask = api.again(self._session.current, command.number)
+        ask = repeats.again(self._session.current, command.number)
         self._asker.show(ask)
 
     def _continue(self, _command: Command) -> None:
@@ -111,7 +111,7 @@ class Commands:
             # No error: the command may stay in a notebook whose turns are asked from the beginning by Run All.
             self._say(f"turn {len(conversation.slots)} is whole: %chat retry asks it again")
         else:
-            self._asker.show(api.onward(conversation))
+            self._asker.show(repeats.onward(conversation))
 
     def _refresh(self, command: Command) -> None:
         conversation = self._session.current

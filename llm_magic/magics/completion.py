@@ -117,6 +117,7 @@ class Offers:
             "kept": lambda typed: _words(typed, sources.kept()),
             "files": _files,
             "values": self._values,
+            "tools": self._tools,
             "names": lambda typed: _beginning(typed, _public(sources.namespace()), "instance"),
             "parameters": lambda typed: _beginning(typed, _PARAMETERS, "param"),
             "settings": _settings,
@@ -177,6 +178,13 @@ class Offers:
         # Both kinds replace all that is typed, so that one list can hold them.
         head = typed[: len(typed) - len(names.typed)]
         return Offer(typed=typed, texts=(*((head + text, kind) for text, kind in names.texts), *files.texts))
+
+    def _tools(self, typed: str) -> Offer:
+        """Functions, of those names that are the user's own; behind a dot whatever Python offers."""
+        if not typed.isidentifier() and typed:
+            return self._python(typed)
+        names = self._sources.namespace()
+        return _beginning(typed, (name for name in _public(names) if callable(names[name])), "function")
 
 
 def _flags(place: cursor.FlagPlace) -> Offer:

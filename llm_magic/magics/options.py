@@ -53,6 +53,7 @@ class AskOptions:
         params: Further request parameters by their OpenAI name.
         conversation: The conversation to ask.
         attachments: Pictures and files, in the order given.
+        tools: What the model may call: expressions, or names of built-in tools, in the order given.
         form: How the answer is shown.
         into: The variable that gets the reply: an identifier.
         timeout_s: Seconds for the whole answer.
@@ -68,6 +69,7 @@ class AskOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     conversation: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    tools: tuple[str, ...] = ()
     form: Form | None = None
     into: str | None = None
     timeout_s: float | None = None
@@ -130,6 +132,7 @@ class _Given:
         self._settings: dict[str, Any] = {}
         self._params: dict[str, Any] = {}
         self._attachments: list[Attachment] = []
+        self._tools: list[str] = []
         self._others: dict[str, Any] = {}
 
     def row(self, flag: str) -> OptionRow:
@@ -159,6 +162,8 @@ class _Given:
         match row.name:
             case "image" | "file":
                 self._attachments.append(Attachment(kind=row.name, source=value))
+            case "tool":
+                self._tools.append(value)
             case "param":
                 self._add_parameter(flag, value)
             case "stop":
@@ -172,7 +177,11 @@ class _Given:
     def options(self) -> AskOptions:
         """All of them."""
         return AskOptions(
-            settings=self._settings, params=self._params, attachments=tuple(self._attachments), **self._others
+            settings=self._settings,
+            params=self._params,
+            attachments=tuple(self._attachments),
+            tools=tuple(self._tools),
+            **self._others,
         )
 
     def _add_parameter(self, flag: str, value: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import api, catalog, tokens
+from .. import catalog, repeats, tokens
 from ..counts import Usage
 from ..errors import Interrupted, LLMMagicError
 from ..reply import dollars
@@ -90,7 +90,7 @@ def plan_refresh(session: Session, conversation: Conversation) -> RefreshPlan:
     ]
     first = next((place for place, (_, slot, _) in enumerate(rows) if slot.id in stale), len(rows))
     planned = [
-        (number, slot, turn, session.plan(api.again(conversation, number)))
+        (number, slot, turn, session.plan(repeats.again(conversation, number)))
         for number, slot, turn in rows[first:]
         if not turn.is_fresh
     ]
@@ -118,7 +118,7 @@ def refresh(asker: Asker, conversation: Conversation, plan: RefreshPlan, say: Ca
         try:
             if slot is not None and slot.sent is not None:
                 say(f"turn {step.number}: {prompt_line(slot.sent)}")
-                asker.show(api.again(conversation, conversation.slots.index(slot) + 1))
+                asker.show(repeats.again(conversation, conversation.slots.index(slot) + 1))
         except KeyboardInterrupt as exc:
             raise Interrupted(f"{exc}; {so_far}" if str(exc) else so_far) from None
         except LLMMagicError:

@@ -24,6 +24,7 @@ Completes: TypeAlias = Literal[
     "kept",
     "files",
     "values",
+    "tools",
     "names",
     "parameters",
     "settings",
@@ -96,6 +97,13 @@ OPTIONS: tuple[OptionRow, ...] = (
         is_repeatable=True,
         completes="values",
         help="a file to send along: an expression, a path or a URL; repeatable",
+    ),
+    OptionRow(
+        name="tool",
+        metavar="NAME",
+        is_repeatable=True,
+        completes="tools",
+        help="a function the model may call: an expression, or the name of a built-in tool; repeatable",
     ),
     OptionRow(
         name="as",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .. import api, saving
+from .. import api, repeats, saving
 from ..asks import Ask
 from ..content import Message, TextPart
 from ..errors import ConfigurationError, ContentError, LLMMagicError, did_you_mean
@@ -126,18 +126,26 @@ class Actions:
         if editable(turn.prompt) is None:
             raise ConfigurationError("That prompt is more than one message and cannot be edited.", hint="ask anew")
         prompt = edited(turn.prompt, said.text("text"))
-        return self._begin(Ask(prompt=prompt, conversation=self._session.current, slot=slot, is_fresh=turn.is_fresh))
+        return self._begin(
+            Ask(
+                prompt=prompt,
+                conversation=self._session.current,
+                slot=slot,
+                is_fresh=turn.is_fresh,
+                tool_names=turn.tool_names,
+            )
+        )
 
     def _retry(self, said: Said, _buffers: Sequence[Any]) -> Done:
-        return self._begin(api.again(self._session.current, self._number(said)))
+        return self._begin(repeats.again(self._session.current, self._number(said)))
 
     def _continue(self, _said: Said, _buffers: Sequence[Any]) -> Done:
-        return self._begin(api.onward(self._session.current))
+        return self._begin(repeats.onward(self._session.current))
 
     def _begin(self, ask: Ask) -> Done:
         if not any(message.parts for message in ask.prompt):
             raise ContentError("There is nothing to ask.", hint="write a question, or attach something")
-        run = self._session.ask(ask)
+        run = self._session.ask(replace(ask, is_attended=True))
         return Done(data={"slot": self._board.slot_of(run.turn_id)})
 
     def _pick(self, said: Said, _buffers: Sequence[Any]) -> Done:

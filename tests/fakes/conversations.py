@@ -19,11 +19,13 @@ from llm_magic.content import (
     Part,
     TextPart,
     ToolCall,
+    ToolResult,
     message,
 )
 from llm_magic.counts import Usage
+from llm_magic.events import Reason
 from llm_magic.slots import CellKey, Conversation, Slot
-from llm_magic.turns import Status, Turn
+from llm_magic.turns import Status, Step, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +90,33 @@ USAGES = st.builds(
     },
 )
 
+RESULTS = st.builds(
+    ToolResult,
+    call_id=TEXTS,
+    name=TEXTS,
+    parts=st.lists(PARTS, max_size=2).map(tuple),
+    is_error=st.booleans(),
+    is_denied=st.booleans(),
+    latency_s=SECONDS,
+)
+STEPS = st.lists(
+    st.builds(
+        Step,
+        reason=st.sampled_from(get_args(Reason)),
+        text=TEXTS,
+        reasoning=TEXTS,
+        tool_calls=CALLS,
+        results=st.lists(RESULTS, max_size=2).map(tuple),
+        error=st.none() | TEXTS,
+        finish_reason=st.none() | TEXTS,
+        usage=USAGES | st.just(Usage()),
+        cost_usd=st.none() | st.floats(0, 100),
+        latency_s=SECONDS,
+        retries=COUNTS,
+    ),
+    max_size=1,
+).map(tuple)
+
 
 def ask(conversation: Conversation, text: str, answer: str = "fine", cell: str | None = None, **turn: Any) -> Turn:
     """A turn of a conversation, as the session adds it."""
@@ -127,6 +156,8 @@ def turns(draw: DrawFn, ids: Iterator[int], *, has_empty: bool) -> Turn:
         "reasoning": TEXTS,
         "refusal": st.just("") | TEXTS,
         "tool_calls": CALLS,
+        "steps": STEPS,
+        "tool_names": st.lists(TEXTS, max_size=2).map(tuple),
         "logprobs": st.none() | st.lists(st.dictionaries(TEXTS, JSON, max_size=2), max_size=2).map(tuple),
         "finish_reason": maybe,
         "error": maybe,

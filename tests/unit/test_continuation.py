@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from llm_magic.api import Conversation, onward
+from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.config import Config
 from llm_magic.content import message
@@ -22,6 +22,7 @@ from llm_magic.events import (
     ToolCallDelta,
     UsageReport,
 )
+from llm_magic.repeats import onward
 from llm_magic.session import Session
 from llm_magic.testing import ScriptedBackend, says
 from tests.fakes.answers import words

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from llm_magic import api, export
+from llm_magic import export, repeats
 from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.config import Config
@@ -168,7 +168,7 @@ class Machine(RuleBasedStateMachine):
     def retry(self, number: int, end: str) -> None:
         """A turn is asked again, where it stands."""
         number %= len(self.current.row)
-        self.ask(self.current, self.current.row[number], api.again(self.session.current, number + 1), end)
+        self.ask(self.current, self.current.row[number], repeats.again(self.session.current, number + 1), end)
 
     @rule(cell=st.sampled_from(CELLS))
     def cell_is_deleted(self, cell: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magic import api
+from llm_magic import repeats
 from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.backends import registry
@@ -351,7 +351,7 @@ def test_retry_asks_the_backend_that_was_asked(session: Session, monkeypatch: py
     asked = Ask(prompt=(message("user", "q"),), settings={"model": "mine/large"})
     assert session.ask(asked).outcome().turn.text == "one"
 
-    again = session.ask(api.again(session.current, None)).outcome().turn
+    again = session.ask(repeats.again(session.current, None)).outcome().turn
 
     assert (again.text, again.requested_model) == ("two", "large")
     assert [request.model for request in backend.requests] == ["large", "large"]

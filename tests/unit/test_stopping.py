@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_magic.api import Conversation, onward
+from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.config import Config
 from llm_magic.content import message
@@ -25,6 +25,7 @@ from llm_magic.events import (
     ToolCallDelta,
     UsageReport,
 )
+from llm_magic.repeats import onward
 from llm_magic.session import Session
 from llm_magic.stopping import StopSearch
 from llm_magic.testing import ScriptedBackend
