@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .answering import Answering, Patience, uncancel
-from .archive import Archive
 from .asks import Ask, Plan, plan_ask
 from .backends.registry import Choice, Registry
+from .books import Books
 from .cache import AnswerCache
 from .call_log import CallLog, CallNotes
 from .calling import Calls, Toolbox, is_inside, rules_of
@@ -26,12 +26,9 @@ from .errands import Errands
 from .errors import Interrupted, LLMMagicError, SessionBusyError
 from .events import Waiting
 from .interrupts import linger
-from .keeper import PATIENCE_S
-from .ledger import row_from_turn
 from .rounds import Places
 from .run import Outcome, Run
 from .slots import Conversation
-from .store import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -39,23 +36,19 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .answering import Answer
     from .config import Config, Origin, Value
     from .events import Event
     from .interrupts import Cancellable
-    from .ledger import LedgerRow
     from .news import Watcher
     from .slots import CellKey, Slot
     from .turns import Status, Turn
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 2.0
-# What a kill -9 may lose of an answer is a second of it, the writing included.
-DRAFT_EVERY_S = 0.8
 log = logging.getLogger("llm_magic")
 
 
-class Session(Archive):
+class Session(Books):
     """Conversations, configuration and ledger of one notebook.
 
     Args:
@@ -67,7 +60,6 @@ class Session(Archive):
         is_kept: Conversations and ledger go to the store, as the setting ``store`` says.
 
     Attributes:
-        last: The turn answered last, kept or not.
         calls: The events of its requests.
         last_map: What the last ``map()`` gave, whole or not; None where there was none.
         cache: Its answers, while the setting ``cache`` is on.
@@ -87,7 +79,6 @@ class Session(Archive):
         super().__init__(config=config, conversation_type=conversation_type, notebook=notebook, is_kept=is_kept)
         self.registry = registry or Registry()
         self._engine = engine or shared_engine()
-        self.last: Turn | None = None
         self.calls = CallLog()
         self.last_map: pd.DataFrame | None = None
         self._jobs: set[Cancellable | Future[Any]] = set()
@@ -298,13 +289,14 @@ class Session(Archive):
         self, plan: Plan, emit: Callable[[Event], None], errands: Errands | None, *, has_waited: bool = False
     ) -> Outcome:
         answering, notes = self._answering(plan, emit, self._places, errands)
-        drafting = asyncio.create_task(self._draft(plan, answering))
+        drafting = asyncio.create_task(self.keep_drafts(plan, answering.draft))
         try:
             answer = await answering.answer(has_waited=has_waited)
         finally:
             drafting.cancel()
         notes.ended(answer.rounds[-1])
-        return await self._keep(plan, answer)
+        await self.keep(plan, answer)
+        return Outcome(turn=answer.turn, error=answer.error)
 
     def _answering(
         self, plan: Plan, emit: Callable[[Event], None], places: Places, errands: Errands | None = None
@@ -313,7 +305,7 @@ class Session(Archive):
 
         def note_round(turn: Turn, number: int) -> None:
             notes.ended(turn)
-            self._note_round(plan, turn, number)
+            self.note_round(plan, turn, number)
 
         patience = Patience()
         tool_calls = Calls(
@@ -343,88 +335,12 @@ class Session(Archive):
         answering, notes = self._answering(plan, lambda _event: None, places)
         answer = await answering.answer()
         notes.ended(answer.rounds[-1])
-        self.record(self._row(plan, answer.rounds[-1], len(answer.rounds)))
+        self.record(self.row(plan, answer.rounds[-1], len(answer.rounds)))
         return Outcome(turn=answer.turn, error=answer.error)
-
-    def record(self, row: LedgerRow) -> None:
-        """Enter a request in the ledger; :meth:`flush` writes it. From any thread."""
-        self.ledger.add(row)
-        if self.keeper is not None:
-            self.keeper.note(row)
-
-    async def flush(self, *, is_waiting: bool = True) -> None:
-        """Write what was recorded, and mostly wait for that, or until the disk is too slow to wait for."""
-        if self.keeper is not None:
-            writing = self.keeper.keep(None)
-            if is_waiting:
-                await _waited(writing)
-
-    def _note_round(self, plan: Plan, turn: Turn, number: int) -> None:
-        """Enter a request in the ledger on which another of its turn follows."""
-        row = self._row(plan, turn, number)
-        self.ledger.add(row)
-        # Those of a turn that is kept are written with it, or with its draft: once, whatever happens.
-        if self.keeper is not None and plan.slot is None:
-            self.keeper.keep(None, row)
-
-    async def _draft(self, plan: Plan, answering: Answering) -> None:
-        """Write what has come, once a second: as it is to be kept if this process is killed."""
-        if self.keeper is None or plan.slot is None:
-            return
-        while True:
-            await asyncio.sleep(DRAFT_EVERY_S)
-            answer = answering.draft()
-            *earlier, row = self._rows(plan, answer)
-            draft = Draft(
-                turn=answer.turn,
-                row=row,
-                earlier=tuple(earlier),
-                conversation=plan.conversation.id,
-                slot=plan.slot.id,
-            )
-            await _waited(self.keeper.keep_draft(self.snapshot(plan.conversation), draft))
 
     async def _unsent(self, plan: Plan, *, status: Status, error: LLMMagicError | None = None) -> Outcome:
         """Keep an ask that has waited, and will not be sent any more."""
         answering = Answering(plan, emit=lambda _event: None, places=self._places)
-        return await self._keep(plan, answering.ended(status=status, error=error))
-
-    async def _keep(self, plan: Plan, answer: Answer) -> Outcome:
-        turn, rows = answer.turn, self._rows(plan, answer)
-        with self.lock:
-            if plan.slot is not None:
-                plan.conversation.add_version(plan.slot, turn)
-                if turn.status != "failed":
-                    self.note_told(plan.conversation, plan.gone)
-            self.last = turn
-            self.ledger.add(rows[-1])
-            snapshot = self.snapshot(plan.conversation) if plan.slot is not None else None
-        if self.keeper is not None:
-            writing = self.keeper.keep(snapshot, *(rows if snapshot is not None else rows[-1:]), ended=turn.id)
-            # Who interrupts wants the cell back at once, and all but the last second has been written.
-            if turn.status != "interrupted":
-                await _waited(writing)
-        return Outcome(turn=turn, error=answer.error)
-
-    def _rows(self, plan: Plan, answer: Answer) -> tuple[LedgerRow, ...]:
-        return tuple(self._row(plan, turn, number) for number, turn in enumerate(answer.rounds, 1))
-
-    def _row(self, plan: Plan, turn: Turn, number: int) -> LedgerRow:
-        return row_from_turn(
-            turn,
-            session=self.id,
-            notebook=self.notebook,
-            conversation=plan.conversation.name,
-            kind=plan.ask.kind or ("chat" if plan.ask.is_kept else "aside"),
-            round=number,
-            api="chat",
-            organization=plan.info.organization,
-        )
-
-
-async def _waited(writing: Future[None]) -> None:
-    """Until it is written, or the disk is too slow to wait for; the keeper tells of its errors itself."""
-    waited = asyncio.wrap_future(writing)
-    # Looked at, also where it ends after we gave up: asyncio would print what nobody has seen.
-    waited.add_done_callback(lambda future: future.cancelled() or future.exception())
-    await asyncio.wait((waited,), timeout=PATIENCE_S)
+        answer = answering.ended(status=status, error=error)
+        await self.keep(plan, answer)
+        return Outcome(turn=answer.turn, error=answer.error)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from llm_magic import session as session_room
+from llm_magic import books
 from llm_magic.api import Conversation
 from llm_magic.config import Config
 from llm_magic.events import TextDelta
@@ -31,7 +31,7 @@ ONCE = b"killed\n"
 
 def ask_for_ever(url: str, path: str) -> None:
     """Ask until somebody puts an end to it; drafts are written much more often than once a second."""
-    session_room.DRAFT_EVERY_S = 0.02
+    books.DRAFT_EVERY_S = 0.02
     environ = {"LLM_MAGIC_STORE": path, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-of-a-test"}
     session = Session(config=Config(environ=environ), conversation_type=Conversation, is_kept=True)
     session.note_notebook("killed.ipynb", "/home/ada/killed.ipynb")

@@ -19,6 +19,7 @@ from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.backends import registry
 from llm_magic.backends.base import Backend
+from llm_magic.books import _waited
 from llm_magic.config import Config
 from llm_magic.content import message
 from llm_magic.counts import Usage
@@ -32,7 +33,7 @@ from llm_magic.errors import (
     StreamInterruptedError,
 )
 from llm_magic.events import Completed, ReasoningDelta, TextDelta
-from llm_magic.session import Session, _waited
+from llm_magic.session import Session
 from llm_magic.slots import Cell
 from llm_magic.testing import ScriptedBackend, says
 
