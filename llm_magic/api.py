@@ -15,11 +15,12 @@ from . import export
 from . import slots as base
 from .archive import Scope
 from .asks import Ask, limits_of
-from .config import SETTINGS, checked_parameter
+from .config import SETTINGS
 from .content import Message
 from .errors import ConfigurationError, ToolError
 from .events import TextDelta, ToolProgress
 from .ledger import frame_of
+from .parameters import by_own_names, checked_parameter
 from .repeats import again, onward
 from .reply import Reply
 from .run import Run, checked
@@ -248,7 +249,7 @@ def limits_for(owner: Session, conversation: base.Conversation, cell: Mapping[st
 
 def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | None = None) -> Ask:
     """An ask with Python keyword options: ours, settings, and request parameters."""
-    rest = dict(options)
+    rest = by_own_names(options)
     is_kept, is_fresh = rest.pop("keep", ask.is_kept), rest.pop("fresh", ask.is_fresh)
     timeout_s = rest.pop("timeout_s", ask.timeout_s)
     tools, tool_names = (tools_of(rest.pop("tools")), ()) if "tools" in rest else (ask.tools, ask.tool_names)

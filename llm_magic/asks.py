@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import continuation
 from .backends.base import Backend, BackendInfo, Request, Timeouts
-from .config import SETTINGS, checked_parameter
+from .config import SETTINGS
+from .content import NAME
 from .errors import ConfigurationError
 from .model_info import model_info
+from .parameters import by_own_names, checked_parameter, expanded
 from .slots import Context, context_messages
 from .turns import Turn, new_id
 from .values import Limits
@@ -125,6 +127,7 @@ def plan_ask(
     """
     if not any(message.parts for message in ask.prompt):
         raise ConfigurationError("The prompt is empty.", hint="write the question below %%chat, or after %llm")
+    prompt = _signed(ask.prompt, look_up("author").value)
     backend, model = _asked(ask, look_up, resolve)
     info = backend.info()
     if ask.tools and model_info(model, provider=info.provider).can.tools is False:
@@ -137,7 +140,7 @@ def plan_ask(
     params = _params(ask, look_up)
     request = Request(
         model=model,
-        messages=context_messages(system or None, context.messages, ask.prompt),
+        messages=context_messages(system or None, context.messages, prompt),
         params=params,
         tools=tuple(tool.to_openai() for tool in ask.tools),
         is_streaming=look_up("stream").value,
@@ -146,7 +149,7 @@ def plan_ask(
     )
     base = Turn(
         id=new_id(),
-        prompt=ask.prompt,
+        prompt=prompt,
         backend=info.name,
         requested_model=model,
         system=system or None,
@@ -189,11 +192,20 @@ def _asked(
 def _params(ask: Ask, look_up: Callable[[str], Value]) -> dict[str, Any]:
     """Request parameters by their OpenAI name: the settings', then the ask's own; None is not sent."""
     params = {name: look_up(name).value for name, row in SETTINGS.items() if row.is_parameter}
-    params |= {name: checked_parameter(name, value) for name, value in ask.params.items()}
-    return {name: value for name, value in params.items() if value is not None}
+    params |= {name: checked_parameter(name, value) for name, value in by_own_names(ask.params).items()}
+    return expanded(params)
 
 
 def limits_of(look_up: Callable[[str], Value]) -> Limits:
     """How large pictures and tables may be, by the settings in force."""
     names = ("max_image_edge_px", "detail", "frame_rows", "frame_columns", "frame_bytes")
     return Limits(**{name: look_up(name).value for name in names})
+
+
+def _signed(prompt: tuple[Message, ...], author: str | None) -> tuple[Message, ...]:
+    """What the user says, with the user's name."""
+    if not author:
+        return prompt
+    if not NAME.fullmatch(author):
+        raise ConfigurationError(f"{author!r} does not fit author.", hint="up to 64 letters, digits, _ and -")
+    return tuple(replace(item, name=author) if item.role == "user" and item.name is None else item for item in prompt)

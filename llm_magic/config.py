@@ -315,14 +315,6 @@ _ROWS = (
     ),
 )
 SETTINGS: Mapping[str, Setting] = {row.name: row for row in _ROWS}
-# What the OpenAI API has and this package does not send, with the reason (row B16).
-_REFUSED = {
-    "stream": "set with %chat config stream=off or --no-stream",
-    "messages": "the conversation makes them",
-    "functions": "it is retired: use tools",
-    "function_call": "it is retired: use tool_choice",
-    "n": "one ask has one answer: ask again for another version",
-}
 
 
 def setting(name: str) -> Setting:
@@ -336,17 +328,6 @@ def setting(name: str) -> Setting:
     raise ConfigurationError(
         f"Unknown setting {name!r}.", hint=did_you_mean(name, SETTINGS, otherwise="%chat config lists them")
     )
-
-
-def checked_parameter(name: str, value: Any) -> Any:
-    """A request parameter given by name, if it may be sent.
-
-    Raises:
-        ConfigurationError: It is one that this package decides itself.
-    """
-    if name in _REFUSED:
-        raise ConfigurationError(f"The parameter {name!r} cannot be set.", hint=_REFUSED[name])
-    return SETTINGS[name].checked(value) if name in SETTINGS else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..config import SETTINGS, checked_parameter
+from ..config import SETTINGS
 from ..errors import ConfigurationError
+from ..parameters import checked_parameter, name_of
 from .table import OPTIONS, nearest_flag, option, usage_line
 from .words import cut, read_word, skip_space
 
@@ -188,6 +189,7 @@ class _Given:
         key, divider, text = value.partition("=")
         if not divider or not _PARAMETER.fullmatch(key):
             raise ConfigurationError(f"{flag} takes KEY=VALUE.", hint=f"for example {flag} top_p=0.5")
+        key = name_of(key)
         if key in SETTINGS and not SETTINGS[key].is_parameter:
             raise ConfigurationError(f"{key!r} is not a request parameter.", hint=_instead(key))
         parsed = checked_parameter(key, _json_or_text(text))

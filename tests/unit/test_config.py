@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magic.config import SETTINGS, Config, Setting, Value, checked_parameter, public, setting, shown
+from llm_magic.config import SETTINGS, Config, Setting, Value, public, setting, shown
 from llm_magic.errors import ConfigurationError
 
 CANARY = "sk-canary-0123456789"
@@ -161,17 +161,6 @@ def test_unknown_setting_names_the_nearest() -> None:
         Config(environ={}).look_up("temprature")
     with pytest.raises(ConfigurationError, match="%chat config lists them"):
         setting("zzz")
-
-
-def test_parameters_this_package_decides_are_refused() -> None:
-    """Parameters that would break a conversation are refused; others pass, checked if known."""
-    for name in ("stream", "messages", "functions", "function_call", "n"):
-        with pytest.raises(ConfigurationError, match=f"'{name}' cannot be set"):
-            checked_parameter(name, 1)
-    assert checked_parameter("presence_penalty", 0.5) == 0.5
-    assert checked_parameter("seed", 5) == 5
-    with pytest.raises(ConfigurationError):
-        checked_parameter("seed", "five")
 
 
 def test_secrets_are_never_shown() -> None:

@@ -234,22 +234,22 @@ def test_empty_system_prompt_is_given() -> None:
 @pytest.mark.parametrize(
     ("typed", "value"),
     [
-        ("top_k=5", 5),
-        ("top_k=true", True),
-        ("top_k=null", None),
-        ("top_k=", ""),
-        ("top_k=a=b", "a=b"),
-        ("top_k=NaN", "NaN"),
-        ("top_k=1e999", "1e999"),
-        ("top_k='two words'", "two words"),
-        ('top_k={"type": "json_object", "n": [1, 2]}', {"type": "json_object", "n": [1, 2]}),
-        ("'top_k=[1, \"a b\"]'", [1, "a b"]),
-        ("top_k=" + "[" * 100_000, "[" * 100_000),
+        ("knob=5", 5),
+        ("knob=true", True),
+        ("knob=null", None),
+        ("knob=", ""),
+        ("knob=a=b", "a=b"),
+        ("knob=NaN", "NaN"),
+        ("knob=1e999", "1e999"),
+        ("knob='two words'", "two words"),
+        ('knob={"type": "json_object", "n": [1, 2]}', {"type": "json_object", "n": [1, 2]}),
+        ("'knob=[1, \"a b\"]'", [1, "a b"]),
+        ("knob=" + "[" * 100_000, "[" * 100_000),
     ],
 )
 def test_parameter_is_json_or_text(typed: str, value: object) -> None:
     """A parameter's value is JSON where it parses, else text."""
-    assert options(f"-p {typed} x").params == {"top_k": value}
+    assert options(f"-p {typed} x").params == {"knob": value}
 
 
 def test_parameter_that_is_a_setting_joins_it() -> None:
@@ -258,7 +258,7 @@ def test_parameter_that_is_a_setting_joins_it() -> None:
     assert "given twice" in refused("--temperature 1 -p temperature=2 x")
     assert "given twice" in refused("-p stop=a --stop b x")
     assert "given twice" in refused("--stop b -p stop=a x")
-    assert "given twice" in refused("-p top_k=1 -p top_k=2 x")
+    assert "given twice" in refused("-p knob=1 -p knob=2 x")
 
 
 # What is refused
