@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from .errors import ConfigurationError, did_you_mean
 
-Kind: TypeAlias = Literal["text", "address", "secret", "integer", "number", "flag", "headers"]
+Kind: TypeAlias = Literal["text", "address", "secret", "integer", "number", "flag", "headers", "texts", "object"]
 Origin: TypeAlias = Literal["cell", "conversation", "session", "%config", "environment", "default"]
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -28,7 +28,8 @@ class Setting:
 
     Attributes:
         name: Its name everywhere; ``LLM_MAGIC_<NAME>`` in the environment.
-        kind: What its value is: text, address, secret, integer, number, flag, headers.
+        kind: What its value is: text, texts (one or a list of them), address, secret (texts or functions), integer,
+            number, flag, headers, object (of JSON).
         default: Value where no layer has one; None means "not sent" or "not set".
         help: One line; units included.
         environment: Further environment variables, after ``LLM_MAGIC_<NAME>``, first set wins.
@@ -50,13 +51,17 @@ class Setting:
         """Environment variables that set it, first set wins."""
         return (f"LLM_MAGIC_{self.name.upper()}", *self.environment)
 
+    def usual_variable(self) -> str:
+        """The one that most people set: another package's, where there is one."""
+        return next((name for name in self.environment if not name.startswith("LLM_MAGIC_")), self.variables()[0])
+
     def parse(self, text: str) -> Any:
         """A value from its text form.
 
         Raises:
             ConfigurationError: The text does not fit the kind.
         """
-        if self.kind in ("text", "address", "secret"):
+        if self.kind in ("text", "texts", "address", "secret"):
             return self.checked(text)
         try:
             match self.kind:
@@ -82,11 +87,13 @@ class Setting:
         fits = {
             "text": isinstance(value, str),
             "address": isinstance(value, str),
-            "secret": isinstance(value, str) or callable(value),
+            "texts": _all(value, lambda item: isinstance(item, str)),
+            "secret": _all(value, lambda item: isinstance(item, str) or callable(item)),
             "integer": isinstance(value, int) and not isinstance(value, bool),
             "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf,
             "flag": isinstance(value, bool),
             "headers": isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values()),
+            "object": isinstance(value, Mapping),
         }[self.kind]
         if not fits or (self.choices and value not in self.choices):
             raise self._misfit(value)
@@ -95,18 +102,25 @@ class Setting:
         return value
 
     def _misfit(self, value: object) -> ConfigurationError:
-        shown = "the value" if self.kind in ("address", "secret", "headers") else repr(value)
+        shown = "the value" if self.kind in ("address", "secret", "headers", "object") else repr(value)
         wanted = {
             "integer": "a whole number",
             "number": "a number",
             "flag": "on or off",
             "headers": 'names and texts: {"X-Team": "biology"}',
+            "object": 'a JSON object: {"http2": true}',
+            "texts": "a text, or a list of texts",
         }.get(self.kind, "text")
         if self.choices:
             wanted = "one of " + ", ".join(self.choices)
         if self.minimum is not None:
             wanted += f" of at least {self.minimum:g}"
         return ConfigurationError(f"{shown} does not fit {self.name}.", hint=f"{self.name} is {wanted}")
+
+
+def _all(value: Any, fits: Callable[[Any], bool]) -> bool:
+    """A value fits, or it is a list of some that do."""
+    return all(fits(item) for item in value) and bool(value) if isinstance(value, list | tuple) else fits(value)
 
 
 def _refuse_constant(name: str) -> None:
@@ -157,8 +171,8 @@ _ROWS = (
         name="api_key",
         kind="secret",
         default=None,
-        help="the key; never shown",
-        environment=("OPENAI_API_KEY", "MBODI_API_KEY"),
+        help="the key, or a list of keys used in turn, each the key itself or env:NAME; never shown",
+        environment=("LLM_MAGIC_API_KEYS", "OPENAI_API_KEY", "MBODI_API_KEY"),
     ),
     Setting(
         name="base_url",
@@ -213,13 +227,32 @@ _ROWS = (
     ),
     Setting(
         name="organization",
-        kind="text",
+        kind="texts",
         default=None,
-        help="organization billed",
+        help="organization billed, or a list used in turn",
         environment=("OPENAI_ORG_ID",),
     ),
     Setting(name="project", kind="text", default=None, help="project billed", environment=("OPENAI_PROJECT_ID",)),
-    Setting(name="headers", kind="headers", default=None, help="further request headers, a JSON object"),
+    Setting(
+        name="headers",
+        kind="headers",
+        default=None,
+        help="further request headers, a JSON object; values may be env:NAME",
+    ),
+    Setting(name="user_agent", kind="text", default=None, help="the User-Agent header; empty to tell nothing"),
+    Setting(name="proxy", kind="address", default=None, help="a proxy; empty for none (default: that of HTTPS_PROXY)"),
+    Setting(name="max_connections", kind="integer", default=None, help="connections open at once", minimum=1),
+    Setting(name="max_redirects", kind="integer", default=3, help="redirects that are followed", minimum=0),
+    Setting(
+        name="http_options", kind="object", default=None, help="further arguments of the HTTP client, a JSON object"
+    ),
+    Setting(
+        name="queries_per_second",
+        kind="number",
+        default=None,
+        help="requests begun a second at most, fractions allowed",
+        minimum=0.001,
+    ),
     Setting(
         name="first_byte_timeout_s",
         kind="number",
@@ -389,7 +422,7 @@ def public(name: str, value: Any) -> Any:
     match SETTINGS[name].kind:
         case "secret":
             return "set (hidden)"
-        case "headers":
+        case "headers" | "object":
             return dict.fromkeys(value, "(hidden)") if isinstance(value, Mapping) else "(hidden)"
         case "address":
             return _without_credentials(str(value))

@@ -55,7 +55,12 @@ FORMAT = "llm_magic.conversation"
 VERSION = 2
 # Version 1 listed the ids of the turns that a turn saw.
 # Settings that say who is asked and with whose credentials; they stay on this machine.
-CONNECTION = frozenset({"api_key", "base_url", "headers", "organization", "project", "local_model"})
+CONNECTION = frozenset(
+    (
+        *("api_key", "base_url", "headers", "http_options", "local_model", "max_connections", "max_redirects"),
+        *("organization", "project", "proxy", "queries_per_second", "user_agent"),
+    )
+)
 NOT_KEPT = CONNECTION | {"extra_headers", "extra_query"}
 _BLANK = Turn(id="", prompt=())
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import providers
 from ..config import SETTINGS
 from ..errors import AuthenticationError, ConfigurationError
+from . import endpoint
 from .families import role_map
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ..config import Value
     from ..providers import Profile
 
-_CONNECTION = ("api_key", "base_url", "organization", "project", "headers")
+# How a server is reached, whoever it is.
+_WAY = ("user_agent", "proxy", "max_connections", "max_redirects", "http_options", "queries_per_second")
+_CONNECTION = ("api_key", "base_url", "organization", "project", "headers", *_WAY)
 # Ours alone, so whoever sets it means the profile that was chosen, too.
 _OWN_URL, _OWN_KEY = "LLM_MAGIC_BASE_URL", "LLM_MAGIC_API_KEY"
 
@@ -108,6 +111,8 @@ def options_of(place: Place, look_up: Callable[[str], Value], environ: Mapping[s
         if profile is not None and (own := profile.key(environ))[1] is not None:
             # An address that is known, and its provider's own key: OpenAI's was not meant for it.
             options["key_name"], options["api_key"] = own
+        if isinstance(options.get("api_key"), str):
+            options["api_key"] = list(endpoint.keys_in(options["api_key"], options["key_name"]))
     if (adapted := _adapted(profile, look_up)) is not None:
         options["profile"] = adapted
     return options
@@ -116,7 +121,7 @@ def options_of(place: Place, look_up: Callable[[str], Value], environ: Mapping[s
 def _keep_meant(options: dict[str, Any], found: Mapping[str, Value]) -> None:
     """Leave out what the environment holds for OpenAI."""
     for name, item in found.items():
-        if item.origin == "environment" and name != "base_url":
+        if item.origin == "environment" and name not in ("base_url", *_WAY):
             options.pop(name, None)
 
 

@@ -298,6 +298,9 @@ def _meant(kind: Kind, status: int, text: str, asked: Asked) -> tuple[Kind, str,
 def _unreachable(exc: Exception, asked: Asked) -> BackendError:
     names = {name for link in _chain(exc) for name in _names(link)}
     reason = reason_of(exc)
+    if is_redirected_away(exc):
+        says = f"{asked.address} redirects the request again and again"
+        return _error(RequestRejectedError, says, asked, hint="check base_url; max_redirects sets how often it may")
     if not names & _REACHED_NOBODY:
         kind: Kind = BackendTimeoutError if "APITimeoutError" in names else StreamInterruptedError
         return _error(kind, f"{asked.address} broke off before its reply ({reason})", asked, hint="ask again")
@@ -306,6 +309,11 @@ def _unreachable(exc: Exception, asked: Asked) -> BackendError:
         "is the server running? check base_url" if reason == "connection refused" else "check base_url and the network"
     )
     return _error(kind, f"Cannot reach {asked.address} ({reason})", asked, hint=hint)
+
+
+def is_redirected_away(exc: BaseException) -> bool:
+    """The server sent the request elsewhere more often than is followed."""
+    return any("TooManyRedirects" in _names(link) for link in _chain(exc))
 
 
 def reason_of(exc: BaseException) -> str:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import catalog
 from ..errors import ConfigurationError, did_you_mean
-from . import choosing
+from . import choosing, endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..config import Value
     from .base import Backend
@@ -135,9 +135,12 @@ class Registry:
                 return Choice(backend=self._kept(("backend", name), factory(name)), model=rest)
         place = choosing.place_of(model, look_up, self._environ)
         options = choosing.options_of(place, look_up, self._environ)
-        # Everything was looked up already: the backend reads no environment of its own.
+        # Everything was looked up already: the backend reads nothing of the environment but what it is referred to.
+        environ = {name: self._environ[name] for name in _referred(options.values()) if name in self._environ}
         identity = tuple((name, _digest(value)) for name, value in sorted(options.items()))
-        backend = self._kept(("openai", *identity), lambda: factory("openai")(environ={}, **options))
+        backend = self._kept(
+            ("openai", *identity, _digest(environ)), lambda: factory("openai")(environ=environ, **options)
+        )
         return Choice(backend=backend, model=place.model)
 
     async def stop(self, name: str) -> None:
@@ -160,6 +163,20 @@ class Registry:
             if identity not in self._backends:
                 self._backends[identity] = make()
             return self._backends[identity]
+
+
+def _referred(values: Iterable[Any]) -> set[str]:
+    """The variables that settings refer to."""
+    found: set[str] = set()
+    for value in values:
+        match value:
+            case str():
+                found |= {variable for variable in (endpoint.referred(value),) if variable}
+            case list() | tuple():
+                found |= _referred(value)
+            case dict():
+                found |= _referred(value.values())
+    return found
 
 
 def _digest(value: Any) -> str:

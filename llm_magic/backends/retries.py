@@ -45,7 +45,8 @@ def pause_before_retry(exc: Exception, *, retries: int) -> Pause | None:
     """
     status = getattr(exc, "status_code", None)
     if not isinstance(status, int):
-        if "APIConnectionError" not in (kind.__name__ for kind in type(exc).__mro__):
+        is_lost = "APIConnectionError" in (kind.__name__ for kind in type(exc).__mro__)
+        if not is_lost or failures.is_redirected_away(exc):
             return None
         return Pause(wait_s=_backoff_s(retries), reason=failures.reason_of(exc))
     headers = headers_of(exc)

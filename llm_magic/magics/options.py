@@ -274,7 +274,7 @@ def _twice(name: str) -> ConfigurationError:
 def _instead(name: str) -> str:
     row = SETTINGS[name]
     if row.kind == "secret":
-        return f"set {row.variables()[1]} in the environment, outside the notebook"
+        return f"set {row.usual_variable()} in the environment, outside the notebook"
     own = [usage_line(option) for option in OPTIONS if option.setting == name]
     return "write " + " or ".join([*own, f"%chat config {name}=VALUE"])
 

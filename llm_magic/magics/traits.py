@@ -38,13 +38,15 @@ def make_traits(settings: dict[str, Any], **arguments: Any) -> Configurable:
 def _trait(row: Setting) -> Any:
     import traitlets
 
-    kinds = {
+    kinds: dict[str, Any] = {
         "text": traitlets.Unicode,
         "address": traitlets.Unicode,
         "integer": traitlets.Int,
         "number": traitlets.Float,
         "flag": traitlets.Bool,
         "headers": traitlets.Dict,
+        "object": traitlets.Dict,
+        "texts": lambda *args, **kwargs: traitlets.Union([traitlets.Unicode(), traitlets.List()], *args[1:], **kwargs),
     }
     # None means "not set here", so that the environment and the defaults below still count.
     return kinds[row.kind](None, allow_none=True, help=row.help).tag(config=True)

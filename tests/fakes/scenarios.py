@@ -47,6 +47,8 @@ class Scenarios:
         path = exchange.received.path.partition("?")[0]
         if path.startswith("/moved/"):
             await exchange.reply(307, {}, headers={"location": path.removeprefix("/moved")})
+        elif path.startswith("/elsewhere/"):
+            await exchange.reply(307, {}, headers={"location": "http://" + path.removeprefix("/elsewhere/")})
         elif path == "/page/v1/models":
             await exchange.reply(200, b"<html>a page</html>", headers={"content-type": "text/html"})
         elif path.endswith("/models"):
@@ -74,7 +76,8 @@ class Scenarios:
             await _refuse_once(exchange, name.removesuffix("-then-ok"), argument)
             return True
         key = exchange.received.headers.get("authorization", "").removeprefix("Bearer ")
-        refusal = refusal_of(exchange.body, key)
+        is_spent = name == "quota-of" and argument == key
+        refusal = refusal_of(exchange.body | ({"model": "quota"} if is_spent else {}), key)
         if refusal is None:
             return False
         await exchange.reply(refusal.status, refusal.body, headers=refusal.headers)

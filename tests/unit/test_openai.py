@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import os
 import pickle
 import subprocess
@@ -16,7 +15,6 @@ import httpx2
 import openai
 import pytest
 
-from llm_magic.backends.clients import CLIENT_OPTIONS
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.errors import AuthenticationError, ConfigurationError, RequestRejectedError
 from llm_magic.events import Retrying
@@ -173,23 +171,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 # Arguments
 
 
-def test_the_sdks_options_are_known() -> None:
-    """The list is the SDK's own, but for what has a name of ours."""
-    arguments = set(inspect.signature(openai.AsyncOpenAI.__init__).parameters) - {"self"}
-    ours = {"api_key", "base_url", "organization", "project"}
-
-    assert {name for name in arguments if not name.startswith("_")} - ours == CLIENT_OPTIONS
-
-
-def test_unknown_arguments_name_the_nearest() -> None:
-    """And routing words of other wrappers are let pass."""
-    with pytest.raises(ConfigurationError, match="no argument 'max_retry'") as caught:
-        OpenAIBackend(base_url=SERVER, max_retry=3)
-
-    assert caught.value.hint == "did you mean max_retries?"
-    assert OpenAIBackend(base_url=SERVER, model_src="openai").name == "openai"
-
-
 def test_options_reach_the_sdk(fake_server: FakeServer) -> None:
     """Query, default headers, a transport of one's own."""
     seen: list[httpx2.Request] = []
@@ -222,20 +203,6 @@ def test_retries_and_timeouts_of_a_backend_go_before_a_requests(fake_server: Fak
     assert "within 0.5 s" in shorter.failure.message
 
 
-def test_headers_are_merged(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the SDK's, and with those of its variable; one may replace ours."""
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-From-Environment: yes")
-
-    headers = sent_headers(
-        fake_server, OpenAIBackend(base_url=fake_server.url, headers={"X-Team": "biology", "User-Agent": "me"})
-    )
-
-    assert headers["x-team"] == "biology"
-    assert headers["user-agent"] == "me"
-    assert headers["x-from-environment"] == "yes"
-    assert headers["x-stainless-lang"] == "python"
-
-
 def test_organization_and_project_are_sent_where_they_are_given(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,13 +226,6 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
     assert ask(OpenAIBackend(base_url=fake_server.url), "echo").text == "hello there, world"
-
-
-def test_redirects_are_followed(fake_server: FakeServer) -> None:
-    """As the SDK does."""
-    backend = OpenAIBackend(base_url=fake_server.url.replace("/v1", "/moved/v1"))
-
-    assert ask(backend, "echo").text == "hello there, world"
 
 
 # Clients
