@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .counts import Usage
     from .turns import Step, Turn
 
+CALLS_NOTHING = "the model says that it calls a tool, and names none"
 Form: TypeAlias = Literal["text", "markdown", "json", "code"]
 _FENCE = re.compile(
     r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
@@ -215,7 +216,8 @@ def _of_complete(turn: Turn) -> list[str]:
         names = ", ".join(call.name for call in turn.tool_calls)
         lines.append(f"the model asked to call {names}; nothing was called")
     elif turn.finish_reason == "tool_calls":
-        lines.append("the model said that it calls tools, and called none")
+        # Where tools were handed over, it has been said on the way.
+        lines += [CALLS_NOTHING] if CALLS_NOTHING not in turn.notices else []
     elif not (turn.text or turn.refusal):
         lines.append("(empty reply)")
     return lines

@@ -184,10 +184,11 @@ def test_tries_that_could_not_stand_leave_a_line() -> None:
 @pytest.mark.capability("D12", "E18")
 def test_calls_that_are_said_and_not_made_are_a_line() -> None:
     """A model that ends with calls and has none, whatever the server calls that end, is told of without an error."""
-    says = "the model said that it calls tools, and called none"
+    says = "the model says that it calls a tool, and names none"
 
     assert remarks(turn(finish_reason="tool_calls")) == [says]
     assert remarks(turn(finish_reason=normalized_finish_reason("function_call"), text="Hm.")) == [says]
+    assert remarks(turn(finish_reason="tool_calls", notices=(says,))) == [says]
     assert remarks(turn(finish_reason="tool_calls", tool_calls=(PARIS,))) == [
         "the model asked to call get_weather; nothing was called"
     ]
