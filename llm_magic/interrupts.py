@@ -58,7 +58,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """Around what waits for the user: there the first interrupt raises, too, once."""
+        """Around what waits for the user, or runs a function of theirs: there the first interrupt raises, too, once."""
         self._is_raising = True
         try:
             if self.count:
