@@ -180,6 +180,28 @@ def _calls(*, has_index: bool = True, finish_reason: str = "tool_calls") -> Answ
     )
 
 
+def _calls_as_told(body: JSON) -> Answer:
+    """Calls what the prompt lists, ``[[name, arguments], …]``, arguments as an object or as text; then says the results."""
+    results = [message["content"] for message in body["messages"] if message["role"] == "tool"]
+    if results:
+        return _say(*pieces_of(f"I have: {'; '.join(results)}"))
+    written = [
+        (name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+        for name, arguments in json.loads(last_text(body))
+    ]
+    begun = [
+        {"index": index, "id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": ""}}
+        for index, (name, _) in enumerate(written)
+    ]
+    pieces = [
+        {"index": index, "function": {"arguments": piece}}
+        for index, (_, arguments) in enumerate(written)
+        for piece in shards_of(arguments)
+    ]
+    deltas = ({"content": "Let me look."}, *({"tool_calls": [piece]} for piece in [*begun, *pieces]))
+    return Answer(deltas=deltas, finish_reason="tool_calls")
+
+
 _ANSWERS: Mapping[str, Callable[[JSON, str], Answer]] = {
     "slow": lambda body, pause_s: _say(*echo(body), rate=1 / float(pause_s or _SLOW_S)),
     "shards": lambda body, pause_s: _say(*shards_of(last_text(body)), rate=1 / float(pause_s or _SLOW_S)),
@@ -198,6 +220,7 @@ _ANSWERS: Mapping[str, Callable[[JSON, str], Answer]] = {
     "tool-call": lambda _body, _: _calls(),
     "tool-call-no-index": lambda _body, _: _calls(has_index=False),
     "tool-call-stop": lambda _body, _: _calls(finish_reason="stop"),
+    "calls": lambda body, _: _calls_as_told(body),
     "see": lambda body, _: _looked_at(body),
 }
 
