@@ -181,7 +181,7 @@ def _calls(*, has_index: bool = True, finish_reason: str = "tool_calls") -> Answ
 
 
 def _calls_as_told(body: JSON) -> Answer:
-    """Calls what the prompt lists, ``[[name, arguments], …]``, arguments as an object or as text; then says the results."""
+    """Calls what the prompt lists as JSON, ``[[name, arguments], …]``; then says what came of it."""
     results = [message["content"] for message in body["messages"] if message["role"] == "tool"]
     if results:
         return _say(*pieces_of(f"I have: {'; '.join(results)}"))
@@ -198,8 +198,8 @@ def _calls_as_told(body: JSON) -> Answer:
         for index, (_, arguments) in enumerate(written)
         for piece in shards_of(arguments)
     ]
-    deltas = ({"content": "Let me look."}, *({"tool_calls": [piece]} for piece in [*begun, *pieces]))
-    return Answer(deltas=deltas, finish_reason="tool_calls")
+    said: Delta = {"content": "Let me look."}
+    return Answer(deltas=(said, *({"tool_calls": [piece]} for piece in [*begun, *pieces])), finish_reason="tool_calls")
 
 
 _ANSWERS: Mapping[str, Callable[[JSON, str], Answer]] = {
