@@ -182,7 +182,8 @@ def _calls(*, has_index: bool = True, finish_reason: str = "tool_calls") -> Answ
 
 def _calls_as_told(body: JSON) -> Answer:
     """Calls what the prompt lists as JSON, ``[[name, arguments], …]``; then says what came of it."""
-    results = [message["content"] for message in body["messages"] if message["role"] == "tool"]
+    answered = itertools.takewhile(lambda message: message["role"] != "user", reversed(body["messages"]))
+    results = [message["content"] for message in answered if message["role"] == "tool"][::-1]
     if results:
         return _say(*pieces_of(f"I have: {'; '.join(results)}"))
     written = [
