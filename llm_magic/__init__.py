@@ -35,12 +35,14 @@ if TYPE_CHECKING:
         QuotaError,
         RateLimitedError,
         RequestRejectedError,
+        SchemaError,
         SessionBusyError,
         StoreError,
         StreamInterruptedError,
         ToolError,
     )
     from .finetuning import check_jsonl
+    from .jsontext import partial_json
     from .model_info import register_model
     from .panels.panel import panel
     from .providers import profiles, register_profile
@@ -69,6 +71,7 @@ _HOMES = {
     "RateLimitedError": "errors",
     "Reply": "reply",
     "RequestRejectedError": "errors",
+    "SchemaError": "errors",
     "SessionBusyError": "errors",
     "StoreError": "errors",
     "StreamInterruptedError": "errors",
@@ -84,6 +87,7 @@ _HOMES = {
     "models": "api",
     "on_call": "api",
     "panel": "panels.panel",
+    "partial_json": "jsontext",
     "profiles": "providers",
     "register_backend": "backends.registry",
     "register_content": "values",
@@ -112,6 +116,7 @@ __all__ = [
     "RateLimitedError",
     "Reply",
     "RequestRejectedError",
+    "SchemaError",
     "SessionBusyError",
     "StoreError",
     "StreamInterruptedError",
@@ -128,6 +133,7 @@ __all__ = [
     "models",
     "on_call",
     "panel",
+    "partial_json",
     "profiles",
     "register_backend",
     "register_content",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from .errors import BackendError, BackendTimeoutError, LLMMagicError
+from .errors import BackendError, BackendTimeoutError, LLMMagicError, SchemaError
 from .events import NextRound, Notice
 from .rounds import Round
 from .turns import Step, Turn
@@ -286,7 +286,9 @@ class Answering:
             whole = self._whole(said.turn)
         if error is not None and error is not said.error:
             whole = replace(whole, error=error.message)
-            status = status or ("truncated" if whole.text else "failed")
+            # An answer that does not fit its type is all there.
+            is_all = isinstance(error, SchemaError)
+            status = status or (whole.status if is_all else "truncated" if whole.text else "failed")
         return replace(whole, status=status or whole.status)
 
     def _whole(self, last: Turn, steps: Sequence[Step] | None = None) -> Turn:

@@ -24,6 +24,7 @@ from .parameters import by_own_names, checked_parameter
 from .repeats import again, onward
 from .reply import Reply
 from .run import Run, checked
+from .schemas import schema_among
 from .session import Session
 from .tools import toolset
 from .values import to_parts
@@ -66,7 +67,8 @@ class Conversation(base.Conversation):
 
         Args:
             parts: Text, pictures, DataFrames …, in order; see ``register_content`` for more.
-            options: ``tools`` (a list of functions, methods, pydantic models or schemas the model may call), ``keep``
+            options: ``schema`` (the type of the answer, see docs/typed.md), ``json_output`` (True: any JSON object),
+                ``tools`` (a list of functions, methods, pydantic models or schemas the model may call), ``keep``
                 (default True), ``fresh`` (default False), ``timeout_s``, any setting of ``%chat config`` by name, and
                 any other request parameter by its OpenAI name.
 
@@ -74,7 +76,7 @@ class Conversation(base.Conversation):
             Interrupted: The user interrupted; what had arrived is kept.
             LLMMagicError: The ask cannot be sent, failed, or broke off.
         """
-        return Reply(turn=checked(watch(lambda: self._run(parts, options, is_watched=True))))
+        return self._replied(checked(watch(lambda: self._run(parts, options, is_watched=True))))
 
     async def aask(self, *parts: Askable, **options: Any) -> Reply:
         """Ask, and await the answer; see :meth:`ask`. Cancelling the task stops the answer.
@@ -82,7 +84,7 @@ class Conversation(base.Conversation):
         Nobody is asked whether a tool may run: those that are marked read-only do, the others where the setting
         ``tool_permission`` is auto.
         """
-        return Reply(turn=await self._run(parts, options, is_attended=False).aturn())
+        return self._replied(await self._run(parts, options, is_attended=False).aturn())
 
     def stream(self, *parts: Askable, **options: Any) -> Iterator[Event]:
         """Ask, and yield the events as they come; see :meth:`ask`. Closing the iterator stops the answer.
@@ -123,7 +125,7 @@ class Conversation(base.Conversation):
         """
         owner = self.session or session()
         ask = watched(with_options(again(self, number), options, backend=self.backend))
-        return Reply(turn=checked(watch(lambda: owner.ask(ask))))
+        return self._replied(checked(watch(lambda: owner.ask(ask))))
 
     def go_on(self, **options: Any) -> Reply:
         """Go on with the last turn, whose answer is partial: interrupted, broken off, or cut at the limit of tokens.
@@ -141,7 +143,7 @@ class Conversation(base.Conversation):
         """
         owner = self.session or session()
         ask = watched(with_options(onward(self), options, backend=self.backend))
-        return Reply(turn=checked(watch(lambda: owner.ask(ask))))
+        return self._replied(checked(watch(lambda: owner.ask(ask))))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per message of every version; columns and dtypes are fixed, see ``export.to_frame``."""
@@ -192,6 +194,9 @@ class Conversation(base.Conversation):
     def to_markdown(self) -> str:
         """The conversation to read."""
         return export.to_markdown(self)
+
+    def _replied(self, turn: Turn) -> Reply:
+        return Reply(turn=turn, schema=(self.session or session()).types.of(turn.settings))
 
     def _run(
         self,
@@ -252,6 +257,9 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
     rest = by_own_names(options)
     is_kept, is_fresh = rest.pop("keep", ask.is_kept), rest.pop("fresh", ask.is_fresh)
     timeout_s = rest.pop("timeout_s", ask.timeout_s)
+    schema = schema_among(rest)
+    # A turn that is asked again in another form was sent with one of its own.
+    before = {name: value for name, value in ask.params.items() if name != "response_format" or schema is None}
     tools, tool_names = (tools_of(rest.pop("tools")), ()) if "tools" in rest else (ask.tools, ask.tool_names)
     settings = {name: SETTINGS[name].checked(rest.pop(name)) for name in list(rest) if name in SETTINGS}
     params = {name: checked_parameter(name, value) for name, value in rest.items()}
@@ -262,9 +270,10 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
         timeout_s=timeout_s,
         tools=tools,
         tool_names=tool_names,
+        schema=schema or ask.schema,
         backend=backend,
         settings={**ask.settings, **settings},
-        params={**{name: value for name, value in ask.params.items() if name not in settings}, **params},
+        params={**{name: value for name, value in before.items() if name not in settings}, **params},
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from . import continuation
+from . import continuation, typed
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .config import SETTINGS
 from .content import NAME
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from .cache import AnswerCache
     from .config import Value
     from .content import Message
+    from .schemas import Schema
     from .slots import Cell, Conversation, Slot
     from .tools import Tool
+    from .typed import Types
 
 LOCAL_SYSTEM = "You are a helpful assistant."
 
@@ -52,6 +54,7 @@ class Ask:
         tools: What the model may call.
         tool_names: Tools handed over to the session before, by name; see :meth:`Session.ask`.
         is_watched: Asked by a blocking call, on whose thread functions can be called meanwhile.
+        schema: The type the answer is to have.
         is_attended: Whoever takes the events answers the questions in them; False: a tool that needs the user's word
             does not run.
     """
@@ -71,6 +74,7 @@ class Ask:
     tools: tuple[Tool, ...] = ()
     tool_names: tuple[str, ...] = ()
     is_watched: bool = False
+    schema: Schema | None = None
     is_attended: bool = False
 
 
@@ -87,6 +91,7 @@ class Plan:
         request: What is sent.
         base: The turn as far as it is known before the answer.
         asked: The messages of the request, without the partial answer it goes on with.
+        schema: The type the answer is to have, also where it is known from a former ask; None for none.
         gone: Ids of the slots whose cell is gone, where the notices speak of them.
         cache: Where former answers are, None where none counts.
     """
@@ -99,6 +104,7 @@ class Plan:
     request: Request
     base: Turn
     asked: tuple[Message, ...]
+    schema: Schema | None = None
     gone: frozenset[str] = frozenset()
     cache: AnswerCache | None = None
 
@@ -110,6 +116,7 @@ def plan_ask(
     *,
     look_up: Callable[[str], Value],
     resolve: Callable[[Callable[[str], Value]], Choice],
+    types: Types | None = None,
     notices: tuple[str, ...] = (),
 ) -> Plan:
     """Decide what is sent where.
@@ -120,6 +127,7 @@ def plan_ask(
         slot: The slot it is kept in, None where it is new or an aside.
         look_up: Finds settings.
         resolve: Finds backend and model.
+        types: What the session knows of types; nothing where not given.
         notices: Lines to show beside the answer.
 
     Raises:
@@ -161,6 +169,7 @@ def plan_ask(
         notices=notices,
     )
     asked = request.messages
+    schema, request, base = typed.planned(request, base, ask, types or typed.Types(), info)
     if ask.continues is not None:
         asked = (*asked, *continuation.rounds_of(ask.continues))
         request = replace(request, messages=asked)
@@ -174,6 +183,7 @@ def plan_ask(
         request=request,
         base=base,
         asked=asked,
+        schema=schema,
     )
 
 

@@ -168,6 +168,13 @@ _ROWS = (
     ),
     Setting(name="seed", kind="integer", default=None, help="seed of the sampling", is_parameter=True),
     Setting(
+        name="response_format",
+        kind="object",
+        default=None,
+        help="the form of the answer, a JSON object; --schema is simpler",
+        is_parameter=True,
+    ),
+    Setting(
         name="api_key",
         kind="secret",
         default=None,
@@ -422,7 +429,7 @@ def public(name: str, value: Any) -> Any:
     match SETTINGS[name].kind:
         case "secret":
             return "set (hidden)"
-        case "headers" | "object":
+        case "headers" | "object" if not SETTINGS[name].is_parameter:
             return dict.fromkeys(value, "(hidden)") if isinstance(value, Mapping) else "(hidden)"
         case "address":
             return _without_credentials(str(value))

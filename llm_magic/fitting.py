@@ -34,11 +34,12 @@ class _Misfit:
     is_null: bool = False
 
 
-def json_schema(kind: Any) -> dict[str, Any]:
+def json_schema(kind: Any, *, by_alias: bool = True) -> dict[str, Any]:
     """The JSON schema of a type, as pydantic makes it.
 
     Args:
         kind: Any annotation that pydantic takes, ``typing.TypedDict`` among them.
+        by_alias: Fields have the names they have in JSON, not those they have in Python.
 
     Raises:
         ConfigurationError: It is no type, or one that JSON cannot hold.
@@ -47,7 +48,7 @@ def json_schema(kind: Any) -> dict[str, Any]:
 
     adapter = adapter_of(kind)
     try:
-        made: dict[str, Any] = adapter.json_schema()
+        made: dict[str, Any] = adapter.json_schema(by_alias=by_alias)
     except PydanticUserError as exc:
         says = f"{called(kind)} has no JSON schema: {_first_line(exc)}"
         raise ConfigurationError(says, hint="use types that JSON can hold") from exc
@@ -94,6 +95,9 @@ def checked(kind: Any, value: Any, *, at: str = "") -> Any:
             return adapter.validate_json(json.dumps(one)), []
         except ValidationError as exc:
             return None, _misfits(exc)
+        except Exception as exc:  # the user's own code, called by pydantic
+            line = _line("", f"{type(exc).__name__}: {exc}")
+            raise SchemaError(f"{called(kind)} could not check the value: {line}.", problems=[line]) from exc
 
     return _fitted(value, misfits, at=at)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .errors import StoreError
@@ -31,6 +32,7 @@ _WANTED: Mapping[ColumnKind, str] = {
 }
 # What a column of its own dtype gives back as it is.
 _EXACT: Mapping[ColumnKind, type] = {"text": str, "count": int, "number": float, "flag": bool}
+_FIELDS: Mapping[str, ColumnKind] = {"string": "text", "integer": "count", "number": "number", "boolean": "flag"}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -50,6 +52,37 @@ def typed_frame(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> pd.DataF
     return DataFrame(
         {name: pd.array([row.get(name) for row in rows], dtype=dtypes[kind]) for name, kind in columns.items()}
     )
+
+
+def fields_frame(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Objects of one type as a DataFrame, one row each.
+
+    Args:
+        columns: Name of each field and what JSON it is, in order: string → string, integer → Int64 (object, where one
+            is too large), number → Float64, boolean → boolean, date-time → datetime64; all else, and what mixes
+            times with and without a zone, → object.
+        rows: The fields of each object; None, or no such key, is a missing value.
+    """
+    import pandas as pd
+
+    from .safe_frames import DataFrame
+
+    return DataFrame({name: _field(pd, kind, [row.get(name) for row in rows]) for name, kind in columns.items()})
+
+
+def _field(pd: Any, kind: str, values: list[Any]) -> Any:
+    values = [value.value if isinstance(value, Enum) else value for value in values]
+    if kind == "date-time" and not values:
+        return pd.Series(values, dtype="datetime64[ns]")
+    if kind == "date-time" and any(isinstance(value, datetime) for value in values):
+        return pd.Series(values)
+    if kind not in _FIELDS:
+        return pd.Series(values, dtype=object)
+    try:
+        return pd.array(values, dtype=_dtypes()[_FIELDS[kind]])
+    except (TypeError, ValueError, OverflowError):
+        # A type may check its fields into others than its schema says, and JSON's numbers have no limit.
+        return pd.Series(values, dtype=object)
 
 
 def placed_frame(columns: Columns, values: Mapping[str, Placed]) -> pd.DataFrame:

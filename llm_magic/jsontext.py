@@ -105,6 +105,27 @@ def values_in(text: str) -> list[Any]:
     return [value for _, value in sorted(found, key=lambda one: -one[0])]
 
 
+def partial_json(text: str) -> Any:
+    r"""The JSON value that an answer has come to so far, as far as it has come; None where there is none yet.
+
+    Words or a fence before it are passed over. A text that is not at its end is taken as far as it goes; a number or a
+    word (true, null) is there when it is whole.
+
+    >>> partial_json('```json\n{"name": "Ad')
+    {'name': 'Ad'}
+    """
+    import jiter
+
+    opening = _OPENING.search(text)
+    if opening is None:
+        return None
+    try:
+        return jiter.from_json(text[opening.start() :].encode("utf-8", "replace"), partial_mode="trailing-strings")
+    except ValueError:
+        # It is whole, and more follows; or it is no JSON.
+        return next(iter(values_in(text)), None)
+
+
 def brief(value: object) -> str:
     """Somebody else's key or word for a message of ours: quoted, on one line, not longer than a line."""
     text = str(value)

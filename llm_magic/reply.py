@@ -8,22 +8,29 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import rendering
 from .errors import ContentError
+from .frames import fields_frame
 from .logprobs import logprobs_frame
+from .schemas import plain_value
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from .content import Part, ToolCall
     from .counts import Usage
+    from .schemas import Schema
     from .turns import Step, Turn
 
 CALLS_NOTHING = "the model says that it calls a tool, and names none"
-Form: TypeAlias = Literal["text", "markdown", "json", "code"]
+# "data" is what Markdown is where JSON was asked for: a table of fields where the answer has any.
+Form: TypeAlias = Literal["text", "markdown", "json", "code", "data"]
+_JSON_FORMS = ("json_schema", "json_object")
 _FENCE = re.compile(
     r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
@@ -39,11 +46,13 @@ class Reply:
         turn: Everything that is known of the ask and its answer.
         form: How it is shown: text, markdown, json or code.
         has_footer: Shown with a line that tells model, tokens and cost.
+        schema: The type that was asked for; None where none was, or this session does not know it any more.
     """
 
     turn: Turn
     form: Form = "markdown"
     has_footer: bool = True
+    schema: Schema | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.turn.text
@@ -62,12 +71,27 @@ class Reply:
 
     @property
     def data(self) -> Any:
-        """The answer read as JSON, with or without a code fence around it.
+        """The answer as the type that was asked for; a list of objects as a DataFrame.
+
+        Its columns are the objects' fields, with the same dtypes also when it is empty (string, Int64, Float64,
+        boolean, datetime64; object for all else); nested objects are dicts. Where no type was asked for, or it is not
+        known any more, as after a restart: the answer read as JSON, with or without a code fence around it.
 
         Raises:
-            ContentError: It is not JSON.
+            ContentError: It is not JSON, or does not fit (``SchemaError``).
         """
-        return parse_json(self.turn.text)
+        if self.schema is None or not self.schema.is_rows:
+            return self.parsed
+        return fields_frame(self.schema.columns, self.schema.rows(self.parsed))
+
+    @property
+    def parsed(self) -> Any:
+        """As ``data``, but a list of objects is that list.
+
+        Raises:
+            ContentError: As for ``data``.
+        """
+        return plain_data(self.turn) if self.schema is None else self.schema.parse(self.turn.text)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -132,6 +156,23 @@ class Reply:
     def ttft_s(self) -> float | None:
         """From asking to the first piece of the answer, in seconds."""
         return self.turn.ttft_s
+
+
+def plain_data(turn: Turn) -> Any:
+    """The JSON of an answer, out of what a typed answer is wrapped in on the wire.
+
+    Raises:
+        ContentError: It is not JSON.
+    """
+    wanted = turn.settings.get("response_format")
+    return parse_json(turn.text) if wanted is None else plain_value(turn.text, wanted)
+
+
+def form_of(form: Form, settings: Mapping[str, Any]) -> Form:
+    """How an answer is shown that was asked for with these request parameters, if nothing else is wished."""
+    wanted = settings.get("response_format")
+    is_data = form == "markdown" and isinstance(wanted, dict) and wanted.get("type") in _JSON_FORMS
+    return "data" if is_data else form
 
 
 def parse_json(text: str) -> Any:
@@ -201,7 +242,8 @@ def remarks(turn: Turn) -> list[str]:
         case "failed":
             lines.append(f"failed: {turn.error or 'nothing arrived'}")
         case "complete":
-            lines += _of_complete(turn)
+            # An answer that came whole, and does not fit the type that was asked for.
+            lines += [*([turn.error] if turn.error else []), *_of_complete(turn)]
     return lines
 
 
@@ -245,8 +287,11 @@ def html_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True)
 
 def answer_pieces(turn: Turn, *, form: Form = "markdown") -> list[rendering.Piece]:
     """What the model said and called, in order, as pieces of safe HTML; without reasoning, remarks and footer."""
+    form = form_of(form, turn.settings)
     pieces = [piece for step in _rounds(turn) for piece in _step_pieces(step, form)]
-    if turn.text:
+    if turn.text and form == "data":
+        pieces.append(rendering.Piece(html=_data_html(turn)))
+    elif turn.text:
         is_markdown = form == "markdown"
         pieces += (
             rendering.markdown_pieces(turn.text) if is_markdown else [rendering.Piece(html=_form_html(turn.text, form))]
@@ -273,7 +318,7 @@ def plain_answer(turn: Turn, *, form: Form = "markdown", has_footer: bool = True
         has_steps: What was said and called before the answer stands before it.
     """
     pieces = [line for step in _rounds(turn) for line in _step_lines(step)] if has_steps else []
-    pieces += [_form_text(turn.text, form)] if turn.text else []
+    pieces += [_form_text(turn.text, form_of(form, turn.settings))] if turn.text else []
     if turn.refusal:
         pieces.append(f"The model refused: {turn.refusal}")
     if has_steps:
@@ -314,11 +359,21 @@ def _step_lines(step: Step) -> list[str]:
     return [*([step.text] if step.text else []), *(f"[{rendering.call_text(call)}]" for call in _calls(step))]
 
 
+def _data_html(turn: Turn) -> str:
+    try:
+        value = plain_data(turn)
+    except ContentError:
+        # What the model wrote is shown; that it does not fit is told by the ask.
+        return rendering.preformatted_html(turn.text)
+    table = rendering.fields_html(value)
+    return table or rendering.code_html(json.dumps(value, indent=2, ensure_ascii=False), "json")
+
+
 def _form_html(text: str, form: Form) -> str:
     match form:
         case "markdown":
             return rendering.markdown_html(text)
-        case "text":
+        case "text" | "data":
             return rendering.preformatted_html(text)
         case "json":
             return rendering.code_html(_form_text(text, form), "json")
@@ -328,7 +383,7 @@ def _form_html(text: str, form: Form) -> str:
 
 
 def _form_text(text: str, form: Form) -> str:
-    if form == "json":
+    if form in ("json", "data"):
         try:
             return json.dumps(parse_json(text), indent=2, ensure_ascii=False)
         except ContentError:

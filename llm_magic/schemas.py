@@ -14,12 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ConfigurationError, SchemaError
-from .fitting import adapter_of, called, checked, checked_by, json_schema, problems
+from .errors import ConfigurationError, ContentError, SchemaError
+from .fitting import adapter_of, called, checked, checked_by, json_schema
 from .jsontext import brief, values_in
 from .strictness import referred, strict
-
-__all__ = ["Schema", "checked", "json_schema", "problems", "schema_of", "strict", "unwrapped", "wrapper_of"]
 
 _KINDS = "a pydantic model, dataclass, TypedDict, list[Model], Enum, Literal, plain type or JSON schema"
 _NOT_IN_NAMES = re.compile(r"[^\w-]+", re.ASCII)
@@ -62,6 +60,11 @@ class Schema:
         says_more = self.own.keys() - {"type", "additionalProperties", "title", "description"}
         return self.key is None and not says_more and self.own.get("additionalProperties", True) is True
 
+    @property
+    def label(self) -> str:
+        """What it is called in a line for the user."""
+        return self.name if self.kind is None else called(self.kind)
+
     def parse(self, text: str) -> Any:
         """The value in a model's text, with or without words or a fence around its JSON.
 
@@ -71,7 +74,7 @@ class Schema:
         failed = SchemaError(
             "The answer is not JSON.", problems=["this is not JSON" if text.strip() else "there is no text"]
         )
-        for number, plain in enumerate(self._candidates(text)):
+        for number, plain in enumerate(_candidates(text, self.key)):
             try:
                 return self.value(plain)
             except SchemaError as exc:
@@ -91,15 +94,14 @@ class Schema:
         """The inverse of :meth:`value`: JSON, as Python reads it."""
         return value if self.kind is None else adapter_of(self.kind).dump_python(value, mode="json", by_alias=True)
 
+    def rows(self, value: Any) -> list[dict[str, Any]]:
+        """The rows of a table: for each object its fields by name, nested ones as dicts; see ``columns``."""
+        return [dict(row) for row in adapter_of(self.kind).dump_python(value)]
+
     def to_response_format(self) -> dict[str, Any]:
         """The request parameter that asks for it."""
         made = {"name": self.name, "schema": copy.deepcopy(dict(self.json)), "strict": self.is_strict}
         return {"type": "json_schema", "json_schema": made}
-
-    def _candidates(self, text: str) -> list[Any]:
-        found = [unwrapped(value, self.key) for value in values_in(text)]
-        # Where nothing but words asked for JSON, a word may come without its quotes.
-        return found or ([text.strip()] if self.key == "value" and text.strip() else [])
 
 
 def schema_of(value: Any) -> Schema:
@@ -114,7 +116,41 @@ def schema_of(value: Any) -> Schema:
         return _made(_given(value), kind=None)
     if value is None or isinstance(value, str) or inspect.isroutine(value):
         raise ConfigurationError(f"{brief(value)} is not a type.", hint=f"a schema is {_KINDS}")
-    return _made(json_schema(value), kind=value)
+    # What a column is called is the field's name; on the wire it may have another.
+    return _made(json_schema(value), kind=value, fields=json_schema(value, by_alias=False))
+
+
+def schema_among(options: dict[str, Any]) -> Schema | None:
+    """The type that keyword options name as ``schema`` or ``json_output``, which are taken out; None for none.
+
+    Raises:
+        ConfigurationError: They name two, or what they name is no type.
+    """
+    schema, json_output = options.pop("schema", None), options.pop("json_output", None)
+    if isinstance(json_output, bool):
+        json_output = dict if json_output else None
+    if schema is not None and json_output is not None:
+        raise ConfigurationError("The ask has a schema and a json_output.", hint="leave one of them out")
+    wanted = json_output if schema is None else schema
+    return None if wanted is None else schema_of(wanted)
+
+
+def plain_value(text: str, response_format: Any) -> Any:
+    """The JSON in an answer, out of the object it was wrapped in if it was asked for by a :class:`Schema`.
+
+    Raises:
+        ContentError: There is none.
+    """
+    found = _candidates(text, wrapper_of(response_format))
+    if not found:
+        raise ContentError("The answer is not JSON.", hint="its text is in .text")
+    return found[0]
+
+
+def _candidates(text: str, key: str | None) -> list[Any]:
+    found = [unwrapped(value, key) for value in values_in(text)]
+    # Where nothing but words asked for JSON, a word may come without its quotes.
+    return found or ([text.strip()] if key == "value" and text.strip() else [])
 
 
 def unwrapped(value: Any, key: str | None) -> Any:
@@ -143,13 +179,10 @@ def _given(schema: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
-def _made(own: dict[str, Any], *, kind: Any) -> Schema:
-    defs = {**own.get("definitions", {}), **own.get("$defs", {})}
+def _made(own: dict[str, Any], *, kind: Any, fields: dict[str, Any] | None = None) -> Schema:
     try:
-        root = referred(own, defs)
-        items = root.get("items") if root.get("type") == "array" else None
-        rows = referred(items, defs) if isinstance(items, Mapping) else {}
-        columns = {name: _json_kind(one, defs) for name, one in (rows or root).get("properties", {}).items()}
+        root, rows = _root_and_rows(own)
+        columns = _columns(fields or own)
     except KeyError as exc:
         raise ConfigurationError(f"The schema refers to {exc}, which is not in it.", hint="put it into $defs") from exc
     key = {"object": None, "array": "items"}.get(str(root.get("type")), "value")
@@ -166,6 +199,23 @@ def _made(own: dict[str, Any], *, kind: Any) -> Schema:
         is_rows=kind is not None and bool(rows.get("properties")),
         columns=columns,
     )
+
+
+def _root_and_rows(own: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What a schema says of the value as a whole, and of the items where that is a list; references followed."""
+    defs = _defs(own)
+    root = referred(own, defs)
+    items = root.get("items") if root.get("type") == "array" else None
+    return root, referred(items, defs) if isinstance(items, Mapping) else {}
+
+
+def _columns(own: Mapping[str, Any]) -> dict[str, str]:
+    root, rows = _root_and_rows(own)
+    return {name: _json_kind(one, _defs(own)) for name, one in (rows or root).get("properties", {}).items()}
+
+
+def _defs(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {**own.get("definitions", {}), **own.get("$defs", {})}
 
 
 def _wrapped(own: Mapping[str, Any], key: str) -> dict[str, Any]:

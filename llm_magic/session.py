@@ -26,9 +26,11 @@ from .errands import Errands
 from .errors import Interrupted, LLMMagicError, SessionBusyError
 from .events import Waiting
 from .interrupts import linger
+from .repairs import Repairs
 from .rounds import Places
 from .run import Outcome, Run
 from .slots import Conversation
+from .typed import Types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -60,6 +62,7 @@ class Session(Books):
         is_kept: Conversations and ledger go to the store, as the setting ``store`` says.
 
     Attributes:
+        types: The types it has asked for.
         calls: The events of its requests.
         last_map: What the last ``map()`` gave, whole or not; None where there was none.
         cache: Its answers, while the setting ``cache`` is on.
@@ -83,6 +86,7 @@ class Session(Books):
         self.last_map: pd.DataFrame | None = None
         self._jobs: set[Cancellable | Future[Any]] = set()
         self.cache = AnswerCache()
+        self.types = Types()
         self._busy: dict[str, asyncio.Semaphore] = {}
         self.toolbox = Toolbox()
         self._places = Places(lambda: int(self.config.get("max_in_flight")))
@@ -248,7 +252,9 @@ class Session(Books):
         if gone:
             notices.append(gone_notice(len(gone)))
         look_up = self.look_up(conversation, ask.settings)
-        plan = plan_ask(ask, conversation, slot, look_up=look_up, resolve=self.resolve, notices=tuple(notices))
+        plan = plan_ask(
+            ask, conversation, slot, look_up=look_up, resolve=self.resolve, types=self.types, notices=tuple(notices)
+        )
         return replace(plan, gone=gone, cache=self.cache if look_up("cache").value else None)
 
     # On the engine's loop
@@ -315,11 +321,12 @@ class Session(Books):
             patience=patience,
             on_main=errands.leave if errands is not None else None,
         )
+        repairs = [Repairs(plan, plan.schema, self.types)] if plan.schema is not None else []
         answering = Answering(
             plan,
             emit=emit,
             places=places,
-            strategies=(tool_calls,),
+            strategies=(tool_calls, *repairs),
             checks=(notes.check,),
             note_sent=notes.sent,
             note_round=note_round,

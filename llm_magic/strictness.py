@@ -26,6 +26,7 @@ _DROPPED = frozenset(
     ("title", "examples", "example", "deprecated", "readOnly", "writeOnly", "discriminator", "nullable")
 ) | {"$schema", "$id", "$comment", "contentEncoding", "contentMediaType"}
 _NAMES: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+_PLACES = ("#/$defs/", "#/definitions/")
 _NULL: Mapping[str, Any] = {"type": "null"}
 
 
@@ -64,13 +65,13 @@ def strict(schema: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def referred(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema itself where it only refers to one of these definitions.
+    """The schema itself where it only refers to one of these definitions; what it refers to elsewhere stays away.
 
     Raises:
         KeyError: There is no such definition.
     """
     seen = set()
-    while isinstance(ref := schema.get("$ref"), str) and ref not in seen:
+    while isinstance(ref := schema.get("$ref"), str) and ref.startswith(_PLACES) and ref not in seen:
         seen.add(ref)
         schema = defs[ref.rpartition("/")[2]]
     return schema
@@ -162,9 +163,8 @@ def _plain(value: Any) -> str:
 
 
 def _definition(ref: Any) -> str:
-    name = str(ref)
-    for place in ("#/$defs/", "#/definitions/"):
-        if name.startswith(place):
-            return name.removeprefix(place)
-    # The root ("#"), another file, an anchor.
-    raise _UnsaidError
+    """The definition a reference names."""
+    if not str(ref).startswith(_PLACES):
+        # The root ("#"), another file, an anchor.
+        raise _UnsaidError
+    return str(ref).rpartition("/")[2]

@@ -138,7 +138,7 @@ class Turn:
         tool_names: Names of the tools that were handed over.
         logprobs: Per answer token what the server sent (token, logprob, bytes, top_logprobs); None if not asked.
         finish_reason: stop, length, tool_calls, content_filter, unknown; None where the answer is not whole.
-        error: Why it is not complete, one line; None where it is.
+        error: Why it is not complete, or does not fit the type that was asked for, one line; None where it is whole.
         usage: Tokens of all its requests.
         cost_usd: Price of all its requests in US dollars, None where one of them has no known price.
         backend: Name of the backend.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import AuthenticationError, BudgetExceededError, LLMMagicError, QuotaError
 from ..rounds import Places
 from ..turns import new_id
+from ..typed import typed
 from .results import NOT_ASKED, Result, Tally, answered, unsendable
 from .rows import is_quick, messages_of
 
@@ -144,9 +145,16 @@ class Job:
             messages = await self._messages(prompt)
         except LLMMagicError as exc:
             return unsendable(exc), exc
-        plan = planned(self._plan, messages)
+        plan = self._typed(planned(self._plan, messages))
         outcome = await self._session.answer_alone(plan, self._places)
         return answered(outcome.turn, outcome.error), outcome.error
+
+    def _typed(self, plan: Plan) -> Plan:
+        """The plan, in the way the server takes types by now."""
+        if plan.schema is None:
+            return plan
+        way = self._session.types.way(plan.schema, plan.info, plan.request.model)
+        return replace(plan, request=typed(plan.request, plan.schema, way))
 
     async def _messages(self, prompt: Any) -> tuple[Message, ...]:
         if is_quick(prompt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ..errors import ConfigurationError, Interrupted, ToolError, did_you_mean
 from ..interrupts import deferred, linger
 from ..reply import Reply, dollars
 from ..run import checked
+from ..schemas import schema_of
 from ..slots import Cell
 from ..tools import toolset
 from ..values import file_parts, image_parts, to_parts
@@ -20,16 +22,21 @@ from ..views.static import Display
 from ..watch import watch
 from .scope import scope
 from .showing import Showing, Views
+from .words import cut
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..frontend import Frontend
     from ..run import Run
+    from ..schemas import Schema
     from ..session import Session
     from ..turns import Turn
     from ..values import Limits
-    from .options import Parsed
+    from .options import AskOptions, Parsed
+
+# What types are written with, for those who have not imported it.
+_TYPING = {name: getattr(typing, name) for name in ("Annotated", "Any", "Literal", "Optional", "Union")}
 
 
 class Asker:
@@ -174,6 +181,7 @@ class Asker:
             params=options.params,
             timeout_s=options.timeout_s,
             tools=toolset([self._tool(text, names) for text in options.tools]),
+            schema=_schema(options, names),
         )
 
     def _prompt(self, parsed: Parsed, names: dict[str, Any], limits: Limits) -> tuple[Part, ...]:
@@ -205,7 +213,12 @@ class Asker:
             raise ToolError(f"There is no tool {text}.", hint=hint) from exc
 
     def _reply(self, turn: Turn, showing: Showing) -> Reply:
-        reply = Reply(turn=turn, form=showing.form, has_footer=self.session.config.get("footer"))
+        reply = Reply(
+            turn=turn,
+            form=showing.form,
+            has_footer=self.session.config.get("footer"),
+            schema=self.session.types.of(turn.settings),
+        )
         self.shell.user_ns.update({"_reply": reply} | ({showing.into: reply} if showing.into else {}))
         return reply
 
@@ -215,6 +228,25 @@ class Asker:
         if any(c.name == name for c in self.session.conversations):
             return self.session.named(name)
         return self.session.add(name)
+
+
+def _schema(options: AskOptions, names: dict[str, Any]) -> Schema | None:
+    """The type that ``--schema`` names: the value of an expression; where that is text, the name in it."""
+    if options.schema is None:
+        return schema_of(dict) if options.is_json else None
+    if options.is_json:
+        raise ConfigurationError("The ask has --schema and --json.", hint="leave one of them out")
+    text = options.schema
+    try:
+        value = eval(compile(text, "<option>", "eval"), {**_TYPING, **names})  # noqa: S307  # the user's own code
+        value = names.get(value, value) if isinstance(value, str) else value
+    except NameError as exc:
+        hint = did_you_mean(exc.name or text, names, otherwise="define the type first")
+        raise ConfigurationError(f"No type named {exc.name!r} for --schema.", hint=hint) from exc
+    except Exception as exc:
+        says = f"--schema {cut(text)} cannot be evaluated: {type(exc).__name__}: {exc}"
+        raise ConfigurationError(says, hint='quote an expression with spaces: --schema "dict[str, int]"') from exc
+    return schema_of(value)
 
 
 def plan_bundle(plan: Plan) -> dict[str, str]:

@@ -55,6 +55,7 @@ class AskOptions:
         conversation: The conversation to ask.
         attachments: Pictures and files, in the order given.
         tools: What the model may call: expressions, or names of built-in tools, in the order given.
+        schema: The type of the answer: an expression.
         form: How the answer is shown.
         into: The variable that gets the reply: an identifier.
         timeout_s: Seconds for the whole answer.
@@ -63,6 +64,7 @@ class AskOptions:
         is_raw: ``{{ }}`` is sent as it stands.
         is_dry_run: Nothing is sent; what would be is shown.
         is_quiet: Nothing is shown.
+        is_json: The answer is a JSON object.
         is_background: The cell does not wait for the answer.
     """
 
@@ -71,6 +73,7 @@ class AskOptions:
     conversation: str | None = None
     attachments: tuple[Attachment, ...] = ()
     tools: tuple[str, ...] = ()
+    schema: str | None = None
     form: Form | None = None
     into: str | None = None
     timeout_s: float | None = None
@@ -79,6 +82,7 @@ class AskOptions:
     is_raw: bool = False
     is_dry_run: bool = False
     is_quiet: bool = False
+    is_json: bool = False
     is_background: bool = False
 
 
@@ -282,6 +286,8 @@ def _instead(name: str) -> str:
 # Options that are neither settings nor parameters: the field each fills, and how its value is read.
 _FIELDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "conversation": ("conversation", str),
+    "schema": ("schema", str),
+    "json": ("is_json", _given),
     "as": ("form", str),
     "into": ("into", _identifier),
     "timeout": ("timeout_s", _seconds),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import frontend
+from ..reply import form_of
 from ..views.channel import channel_of
 from ..views.live import LiveView
 from ..views.plain import PlainNotice, PlainView, TerminalStatus
@@ -75,7 +76,7 @@ class Views:
             return self._live_view(run, here.kind, showing, has_footer=has_footer)
         return StaticView(
             waiting=_waiting(run),
-            form=showing.form,
+            form=_form(run, showing),
             has_footer=has_footer,
             is_live=here.path != "final",
             is_blocking=showing.is_blocking,
@@ -92,7 +93,7 @@ class Views:
 
     def _plain_view(self, run: Run, showing: Showing, *, has_footer: bool) -> View:
         if showing.is_blocking:
-            return PlainView(form=showing.form, has_footer=has_footer)
+            return PlainView(form=_form(run, showing), has_footer=has_footer)
         return PlainNotice(lambda: self._name(run), lambda: self._place(run, showing))
 
     def _live_view(self, run: Run, kind: Kind, showing: Showing, *, has_footer: bool) -> LiveView:
@@ -102,7 +103,7 @@ class Views:
             run,
             waiting=_waiting(run),
             channel=channel_of(self._shell),
-            form=showing.form,
+            form=_form(run, showing),
             has_footer=has_footer,
             is_blocking=showing.is_blocking,
             patience_s=KNOWN_PATIENCE_S if is_known else UNKNOWN_PATIENCE_S,
@@ -128,6 +129,10 @@ class Views:
 
     def _is_here(self, run: Run) -> bool:
         return run.plan.conversation is self._session.current
+
+
+def _form(run: Run, showing: Showing) -> Form:
+    return form_of(showing.form, run.plan.base.settings)
 
 
 def _waiting(run: Run) -> str:

@@ -33,7 +33,7 @@ Completes: TypeAlias = Literal[
     "versions",
     "turns and versions",
 ]
-FORMS: tuple[Form, ...] = ("text", "markdown", "json", "code")
+FORMS: tuple[Form, ...] = ("text", "markdown", "json", "code", "data")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +106,17 @@ OPTIONS: tuple[OptionRow, ...] = (
         help="a function the model may call: an expression, or the name of a built-in tool; repeatable",
     ),
     OptionRow(
+        name="schema",
+        metavar="EXPR",
+        completes="names",
+        help="the type of the answer: a model, dataclass, list[Model], Enum, Literal, JSON schema; quote spaces",
+    ),
+    OptionRow(name="json", help="the answer is a JSON object, whatever is in it"),
+    OptionRow(
         name="as",
         metavar="|".join(FORMS),
         choices=FORMS,
-        help="how the answer is shown; json and code take it out of its fence",
+        help="how the answer is shown; json and code take it out of its fence, data makes a table of JSON",
     ),
     OptionRow(name="into", metavar="VAR", completes="names", help="the variable that gets the reply"),
     OptionRow(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .calls import CallState, ShownCall, arguments_text, call_html, call_text, called, one_line, signature
 from .clean import harmless
+from .fields import fields_html
 from .highlight import code_html
 from .incremental import IncrementalRenderer, markdown_pieces
 from .markdown import markdown_html
@@ -28,6 +29,7 @@ __all__ = [
     "call_text",
     "called",
     "code_html",
+    "fields_html",
     "footer_html",
     "harmless",
     "markdown_html",

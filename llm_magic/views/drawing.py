@@ -22,7 +22,7 @@ from ..events import (
     UsageReport,
     Waiting,
 )
-from ..reply import answer_pieces, footer, reasoning_pieces, remarks
+from ..reply import answer_pieces, footer, form_of, reasoning_pieces, remarks
 from .calls import Calls
 from .figures import Figures
 from .growing import GrowingText
@@ -52,7 +52,7 @@ class TurnDrawing:
     def __init__(self, feed: Feed, key: str, plan: Plan, *, form: Form = "markdown", has_footer: bool = True) -> None:
         self._feed = feed
         self._key = key
-        self._form = form
+        self._form = form = form_of(form, plan.base.settings)
         self._has_footer = has_footer
         self._figures = Figures(plan)
         self._answer = GrowingText(form)

@@ -6,21 +6,26 @@ texts, as tool calls do, is given as pieces of its own.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from .. import rendering
+from ..jsontext import partial_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..reply import Form
 
+_LONGEST_PRETTY = 20_000
+
 
 class GrowingText:
     """One section of a turn under way.
 
     Args:
-        form: How it is shown; json and code are shown when they are whole, which is not here.
+        form: How it is shown; json and code are shown when they are whole, which is not here, and data while it
+            comes.
         highlight: Mark keywords, strings and the like in code.
     """
 
@@ -90,4 +95,10 @@ class GrowingText:
             return []
         if self._form == "markdown":
             return rendering.markdown_pieces(text, highlight=self._highlight)
-        return [rendering.Piece(html=rendering.preformatted_html(text))]
+        return [rendering.Piece(html=rendering.preformatted_html(_pretty(text) if self._form == "data" else text))]
+
+
+def _pretty(text: str) -> str:
+    """JSON that grows, indented; as it came where there is no JSON in it, or so much that indenting takes time."""
+    value = partial_json(text) if len(text) <= _LONGEST_PRETTY else None
+    return text if value is None else json.dumps(value, indent=2, ensure_ascii=False)

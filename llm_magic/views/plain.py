@@ -47,12 +47,13 @@ class PlainView:
         self._pending: list[str] = []
         self._is_thinking = False
         self._column_zero = True
+        self._told: set[str] = set()
 
     def add(self, event: Event) -> None:
         """Take the next event."""
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text):
-                if self._form in ("markdown", "text"):
+                if self._form in ("markdown", "text", "data"):
                     self._pending.append(text)
             case ReasoningDelta():
                 if not self._is_thinking:
@@ -85,7 +86,7 @@ class PlainView:
             text = plain_answer(turn, form=self._form, has_footer=self._has_footer, has_steps=False)
             self._print(rendering.plain_text(text) + "\n")
             return
-        lines = [line for line in remarks(turn) if line not in turn.notices]
+        lines = [line for line in remarks(turn) if line not in turn.notices and line not in self._told]
         if self._has_footer:
             lines.append(footer(turn))
         for line in lines:
@@ -94,6 +95,7 @@ class PlainView:
     def _say(self, line: str) -> None:
         """A line of ours, between what has come and what comes."""
         self._end_line()
+        self._told.add(line)
         if line:
             self._print(f"[{rendering.plain_text(line)}]\n")
 

@@ -64,7 +64,7 @@ class StaticView:
 
     Args:
         waiting: What is shown while nothing has arrived.
-        form: How the answer is shown; only Markdown and text are shown while they arrive.
+        form: How the answer is shown; json and code are not shown while they arrive.
         has_footer: A line under the answer tells model, tokens and cost.
         is_live: False displays once, at the end (where nobody watches).
         display: Where; one of its own where not given.
@@ -128,7 +128,7 @@ class StaticView:
         now = time.monotonic()
         if not self._is_blocking and not self._display.is_shown:
             self._update(now)
-        if not self._is_live or self._form not in ("markdown", "text"):
+        if not self._is_live or self._form not in ("markdown", "text", "data"):
             return
         since = now - (self._shown_at if self._display.is_shown else self._start)
         if self._size == 0:

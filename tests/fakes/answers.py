@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.fakes.going_on import goes_on, is_asked_to
 from tests.fakes.places import deltas_in, finish_in, refusal_in
+from tests.fakes.typed_answers import typed_answer, typed_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,6 +99,8 @@ def answer_to(body: JSON) -> Answer:
         count, _, after = argument.partition("/")
         said = goes_on(name.removeprefix("goes-on-"), "".join(words(int(count))), body["messages"])
         return _say(*pieces_of(said), stops_after=int(after) if after and not is_asked_to(body["messages"]) else None)
+    if (typed := typed_answer(body)) is not None:
+        return Answer(deltas=typed[0], finish_reason=typed[1])
     if name in _FINISH_REASONS:
         return _say(*echo(body), finish_reason=name)
     if name.startswith("in-"):
@@ -242,6 +245,8 @@ def refusal_of(body: JSON, key: str) -> Refusal | None:
         return Refusal(status=status, body=_status_body(status, body, key), headers=headers)
     if refused := refusal_in(name, last_text(body)):
         return Refusal(status=refused[0], body=refused[1], headers=refused[2])
+    if typed := typed_refusal(body):
+        return Refusal(status=typed[0], body=typed[1], headers={})
     make = _REFUSALS.get(name)
     made = make(body, argument) if make else None
     if made is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes.answers import answer_to, count_tokens, echo, error, last_text, refusal_of, text_of_delta, words
 from tests.fakes.places import error_in, headers_in, model_in
+from tests.fakes.typed_answers import typed_event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -109,6 +110,9 @@ class Scenarios:
                 count = int(argument) if argument.isdigit() else _DEFAULT_PIECES
                 await writer.deltas({"content": piece} for piece in words(count))
                 await _BROKEN[name](writer)
+            elif (event := typed_event(exchange.body)) is not None:
+                await writer.event(event)
+                await exchange.end()
             elif name in _ODD:
                 await _ODD[name](writer)
             elif name == "gated":

@@ -76,7 +76,7 @@ def test_only_options_that_fit_are_offered() -> None:
         ("%llm -m ", ["gpt-5.4", "gpt-5.4-mini", "smollm2"]),
         ("%llm -c m", ["main", "'my talk'"]),
         ("%llm -c 'my", ["'my talk'"]),
-        ("%llm --as ", ["text", "markdown", "json", "code"]),
+        ("%llm --as ", ["text", "markdown", "json", "code", "data"]),
         ("%%chat --detail=l", ["low"]),
         ("%llm --into d", ["df", "dog"]),
         ("%llm -p t", ["temperature=", "top_p="]),
