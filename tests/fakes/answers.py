@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.fakes.going_on import goes_on, is_asked_to
 from tests.fakes.places import deltas_in, finish_in, refusal_in
+from tests.fakes.tool_calls import called
 from tests.fakes.typed_answers import typed_answer, typed_refusal
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ def answer_to(body: JSON) -> Answer:
         count, _, after = argument.partition("/")
         said = goes_on(name.removeprefix("goes-on-"), "".join(words(int(count))), body["messages"])
         return _say(*pieces_of(said), stops_after=int(after) if after and not is_asked_to(body["messages"]) else None)
+    if name.startswith("calls-"):
+        manner = name.removeprefix("calls-")
+        return Answer(**called(manner, body["messages"], last_text(body), shards_of=shards_of))
     if (typed := typed_answer(body)) is not None:
         return Answer(deltas=typed[0], finish_reason=typed[1])
     if name in _FINISH_REASONS:

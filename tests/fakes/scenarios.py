@@ -359,7 +359,8 @@ async def _reply_whole(exchange: Exchange, bill: Bill, *, headers: dict[str, str
     for delta in answer.deltas:
         for key, value in delta.items():
             if key == "tool_calls":
-                _merge_call(message.setdefault(key, []), value[0])
+                for piece in value:
+                    _merge_call(message.setdefault(key, []), piece)
             elif value is not None:
                 message[key] = value if message.get(key) is None else message[key] + value
     body: dict[str, Any] = {
@@ -394,7 +395,7 @@ def _billed(delta: Delta) -> int:
     """Tokens of one delta: every kind of text in it."""
     texts = [delta.get(key) or "" for key in ("reasoning_content", "reasoning", "refusal")]
     calls = [call["function"] for call in delta.get("tool_calls", ())]
-    texts += [call.get("name", "") + call["arguments"] for call in calls]
+    texts += [call.get("name", "") + str(call["arguments"]) for call in calls]
     return sum(count_tokens(text) for text in (text_of_delta(delta), *texts))
 
 
