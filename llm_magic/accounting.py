@@ -23,10 +23,10 @@ def may_be_billed(builder: TurnBuilder, error: LLMMagicError | None) -> bool:
     return isinstance(error, BackendError) and error.is_billable
 
 
-def estimated(request: Request, builder: TurnBuilder) -> Usage:
-    """The tokens of a request and of what has been answered so far, counted here."""
+def estimated(request: Request, builder: TurnBuilder, *, more: str = "") -> Usage:
+    """The tokens of a request and of what has been answered so far, counted here; ``more`` was answered beside it."""
     sent = count_messages(request.messages, request.model).tokens
-    answered = count_text(builder.output_text, request.model).tokens
+    answered = count_text(builder.output_text + more, request.model).tokens
     return Usage(input_tokens=sent, output_tokens=answered, total_tokens=sent + answered, is_estimate=True)
 
 

@@ -146,6 +146,8 @@ def plan_ask(
         system = LOCAL_SYSTEM
     context = Context() if ask.is_fresh else conversation.context(slot.id if slot else None)
     params = _params(ask, look_up)
+    if ask.tools and params.get("n", 1) > 1:
+        raise ConfigurationError("Several answers and tools do not go together.", hint="leave out n, or the tools")
     request = Request(
         model=model,
         messages=context_messages(system or None, context.messages, prompt),

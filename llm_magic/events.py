@@ -192,6 +192,19 @@ class NextRound:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherAnswer:
+    """Part of a further answer of the same request, where several were asked for (``n`` > 1).
+
+    Attributes:
+        index: Which answer, from 1; that of all other events is the first, 0.
+        event: What came of it; the last one of a whole answer is its own :class:`Completed`.
+    """
+
+    index: int
+    event: Event
+
+
 Event: TypeAlias = (
     TextDelta
     | ReasoningDelta
@@ -206,5 +219,6 @@ Event: TypeAlias = (
     | Opened
     | ToolProgress
     | NextRound
+    | OtherAnswer
     | Completed
 )

@@ -25,7 +25,7 @@ ALIASES: Mapping[str, str] = {
 }
 # OpenAI's own parameters of Chat Completions. Source: API reference, create chat completion.
 _OPENAI = (
-    *("audio", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "metadata", "modalities"),
+    *("audio", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "metadata", "modalities", "n"),
     *("parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_retention"),
     *("reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store"),
     *("stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity"),
@@ -47,7 +47,6 @@ _REFUSED: Mapping[str, str] = {
     "messages": "the conversation makes them",
     "functions": "it is retired: use tools",
     "function_call": "it is retired: use tool_choice",
-    "n": "one ask has one answer: ask again for another version",
 }
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
@@ -117,8 +116,8 @@ def checked_parameter(name: str, value: Any) -> Any:
     Raises:
         ConfigurationError: This package decides it itself, its name looks misspelt, or the value does not fit.
     """
-    if name == "n" and value in (None, 1):
-        return None  # what every ask has
+    if name == "n":
+        return _checked_n(value)
     if name in _REFUSED:
         raise ConfigurationError(f"The parameter {name!r} cannot be set.", hint=_REFUSED[name])
     if name == "max_tokens" and _is_number(value) and value < 1:
@@ -132,6 +131,14 @@ def checked_parameter(name: str, value: Any) -> Any:
             f"The parameter {name!r} is not known.", hint=f"did you mean {meant}? Else write {_RAW}{name}"
         )
     return _checked_value(name, value)
+
+
+def _checked_n(value: Any) -> int | None:
+    if value is None or (value == 1 and not isinstance(value, bool)):
+        return None  # what every ask has
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{value!r} does not fit n.", hint="n is how many answers to ask for: 1, 2, 3 …")
+    return value
 
 
 def nearest_parameter(name: str) -> str | None:

@@ -59,4 +59,6 @@ def onward(conversation: Conversation) -> Ask:
         ConfigurationError: There is no such turn.
     """
     partial = continuation.partial_of(conversation)
-    return replace(again(conversation, None), continues=partial)
+    ask = again(conversation, None)
+    # One answer is gone on with, however many were asked for.
+    return replace(ask, continues=partial, params={**ask.params, "n": None})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import rendering
@@ -68,6 +68,11 @@ class Reply:
     def text(self) -> str:
         """The answer's text, exactly as it came; "" where the model refused."""
         return self.turn.text
+
+    @property
+    def others(self) -> tuple[Reply, ...]:
+        """Further answers of the same request, where several were asked for (``n`` > 1); their usage is this one's."""
+        return tuple(replace(self, turn=turn) for turn in self.turn.others)
 
     @property
     def data(self) -> Any:

@@ -15,7 +15,8 @@ from .accounting import estimated, may_be_billed, price
 from .continuation import Seam
 from .counts import Usage
 from .errors import BackendError, LLMMagicError
-from .events import Sending, Waiting
+from .events import OtherAnswer, Sending, Waiting
+from .other_answers import OtherAnswers
 from .stopping import Stops, stop_strings
 from .turns import TurnBuilder
 
@@ -85,6 +86,7 @@ class Round:
         self._plan = plan
         self._continues = continues
         self._builder = TurnBuilder(base)
+        self._others = OtherAnswers(base, stop_strings(request.params))
         self._was_sent = False
 
     async def consume(self, show: Callable[[Event], None], checks: Sequence[Check] = ()) -> None:
@@ -99,16 +101,22 @@ class Round:
         """
         self._was_sent = True
         request, builder, plan = self.request, self._builder, self._plan
+        # Where several answers were asked for, the stop of one is not that of the others.
+        may_leave = request.is_streaming and request.n_answers == 1
         stream = plan.backend.stream(request) if plan.cache is None else plan.cache.stream(plan.backend, request)
         stops = Stops(stop_strings(request.params), builder=builder, show=show)
         seam = Seam(self._continues, plan.info.continues, builder=builder, show=show, take=stops.add)
         try:
             async for event in stream:
-                seam.add(event)
+                if isinstance(event, OtherAnswer):
+                    self._others.add(event)
+                    show(event)
+                else:
+                    seam.add(event)
                 for check in checks:
                     check(request, builder)
                 # An answer in one piece is all here, and so is what it is billed.
-                if stops.is_met and request.is_streaming:
+                if stops.is_met and may_leave:
                     break
         finally:
             seam.end()
@@ -127,7 +135,7 @@ class Round:
         builder = self._builder
         usage = builder.usage
         if usage is None and self._was_sent and may_be_billed(builder, error):
-            usage = estimated(self.request, builder)
+            usage = estimated(self.request, builder, more=self._others.output_text)
         turn = builder.build(
             status=status,
             error=error.message if error else None,
@@ -137,12 +145,13 @@ class Round:
         )
         if isinstance(error, BackendError):
             turn = replace(turn, retries=max(turn.retries, error.retries))
-        return replace(turn, tool_calls=_identified(turn.tool_calls))
+        turn = replace(turn, tool_calls=_identified(turn.tool_calls))
+        return replace(turn, others=self._others.turns(turn))
 
     def draft(self, error: str) -> Turn:
         """As :meth:`turn`, where this process is killed now."""
         builder = self._builder
-        usage = estimated(self.request, builder)
+        usage = estimated(self.request, builder, more=self._others.output_text)
         status: Status = "interrupted" if builder.text else "failed"
         return builder.build(status=status, error=error, usage=usage, cost_usd=price(self._plan, usage, None))
 

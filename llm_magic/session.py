@@ -301,6 +301,7 @@ class Session(Books):
         finally:
             drafting.cancel()
         notes.ended(answer.rounds[-1])
+        answer = replace(answer, turn=_told_of_others(answer.turn, plan))
         await self.keep(plan, answer)
         return Outcome(turn=answer.turn, error=answer.error)
 
@@ -351,3 +352,13 @@ class Session(Books):
         answer = answering.ended(status=status, error=error)
         await self.keep(plan, answer)
         return Outcome(turn=answer.turn, error=answer.error)
+
+
+def _told_of_others(turn: Turn, plan: Plan) -> Turn:
+    """The turn, with a line that says where the further answers of its request are."""
+    if not turn.others:
+        return turn
+    count, where = len(turn.others) + 1, "reply.others has the rest"
+    if plan.slot is not None:
+        where = "the others are versions of this turn: %chat show, %chat pick"
+    return replace(turn, notices=(*turn.notices, f"{count} answers came, this is the first; {where}"))

@@ -108,10 +108,10 @@ class Slot:
         return self.versions[number - 1]
 
     def with_version(self, turn: Turn) -> Slot:
-        """The slot with one more version, current if it did not fail and has something to say."""
+        """The slot with one more version, current if it did not fail and has something to say; others follow it."""
         return replace(
             self,
-            versions=(*self.versions, turn),
+            versions=(*self.versions, replace(turn, others=()), *turn.others),
             current_id=turn.id if turn.is_sendable else self.current_id,
         )
 

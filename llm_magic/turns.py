@@ -22,6 +22,7 @@ from .events import (
     NextRound,
     Notice,
     Opened,
+    OtherAnswer,
     ReasoningDelta,
     RefusalDelta,
     Retrying,
@@ -157,6 +158,8 @@ class Turn:
         continues: Id of the version whose text this one goes on from and holds, None where it stands alone.
         notices: Lines shown beside the answer.
         is_cached: The answer is a former one, kept here: it cost nothing.
+        others: Further answers of the same request (``n`` > 1), on the turn that has just been answered; kept, they are
+            versions beside it, and here are none.
     """
 
     id: str
@@ -189,6 +192,7 @@ class Turn:
     continues: str | None = None
     notices: tuple[str, ...] = ()
     is_cached: bool = False
+    others: tuple[Turn, ...] = field(default=(), compare=False)
 
     @property
     def is_partial(self) -> bool:
@@ -303,7 +307,7 @@ class TurnBuilder:
                 self._retries = max(self._retries, event.retries)
             case Completed():
                 self.completed = event
-            case Waiting() | Sending() | ToolProgress() | NextRound():
+            case Waiting() | Sending() | ToolProgress() | NextRound() | OtherAnswer():
                 pass
             case _:
                 assert_never(event)

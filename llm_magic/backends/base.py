@@ -56,6 +56,12 @@ class Request:
     timeouts: Timeouts = Timeouts()
     max_retries: int = 2
 
+    @property
+    def n_answers(self) -> int:
+        """How many answers it asks for. Count."""
+        n = self.params.get("n")
+        return n if isinstance(n, int) else 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendInfo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..counts import Usage
@@ -16,6 +17,7 @@ from ..events import (
     Completed,
     LogprobsDelta,
     Notice,
+    OtherAnswer,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
@@ -62,13 +64,14 @@ class ChunkReader:
     Args:
         begins_thinking: The model is known to begin inside a thought, without an opening tag.
         stop_tokens: Tokens of the model's own that the server may let through at the end of the answer.
+        n: How many answers were asked for. Count.
 
     Attributes:
         finish_reason: Why the answer ended, as the server says it; None while it has not.
         usage: What the server reported last, None while it has reported none.
     """
 
-    def __init__(self, *, begins_thinking: bool = False, stop_tokens: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, begins_thinking: bool = False, stop_tokens: tuple[str, ...] = (), n: int = 1) -> None:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._model: str | None = None
@@ -76,6 +79,10 @@ class ChunkReader:
         self._think = ThinkParser(begins_inside=begins_thinking)
         self._stop_tokens = StopTokens(stop_tokens) if stop_tokens else None
         self._calls = _CallNumbers()
+        self._ended: set[int] = set()
+        self._others = {
+            index: ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens) for index in range(1, n)
+        }
         self._events: list[Event] = []
         self._pending: list[str] = []
         self._pending_type: type[TextDelta | ReasoningDelta | RefusalDelta] = TextDelta
@@ -98,21 +105,28 @@ class ChunkReader:
                 self._count_empty()
             return
         self._empty_chunks = 0
-        choice = choices[0]
-        if len(choices) > 1 or choice.get("index"):
-            self._say_choices()
-            if choice.get("index"):
-                return
-        self._read_choice(choice)
+        for place, choice in enumerate(choices):
+            # A server that does not number its answers means them in their order.
+            index = choice.get("index") if isinstance(choice.get("index"), int) else place
+            if not index:
+                self.read_choice(choice)
+            elif index in self._others:
+                self._others[index].read_choice(choice)
+            else:
+                self._say_choices()
 
     def take(self) -> list[Event]:
         """The events since the last call; neighbouring text is one delta."""
         self._flush()
         events, self._events = self._events, []
+        for index in tuple(self._others):
+            events += self._take_other(index)
         return events
 
     def finish(self) -> Completed:
         """End the answer: what was held back comes with the next :meth:`take`."""
+        for other in self._others.values():
+            other.finish_reason = other.finish_reason or "unknown"
         reason = normalized_finish_reason(self.finish_reason)
         self._add_pieces(self._think.finish(is_cut=reason == "length"))
         if self._stop_tokens is not None:
@@ -124,7 +138,16 @@ class ChunkReader:
             reason = "tool_calls"
         return Completed(finish_reason=reason, model=self._model, service_tier=self._service_tier)
 
-    def _read_choice(self, choice: Mapping[str, Any]) -> None:
+    def _take_other(self, index: int) -> list[OtherAnswer]:
+        """The events of another answer; once it has ended, its end is the last of them."""
+        other, end = self._others[index], []
+        if other.finish_reason is not None and index not in self._ended:
+            self._ended.add(index)
+            end = [replace(other.finish(), model=self._model, service_tier=self._service_tier)]
+        return [OtherAnswer(index=index, event=event) for event in (*other.take(), *end)]
+
+    def read_choice(self, choice: Mapping[str, Any]) -> None:
+        """Take what a chunk brings for this answer."""
         if reason := choice.get("finish_reason"):
             self.finish_reason = reason
         # A stream has deltas, a whole completion a message, the old completions a text.

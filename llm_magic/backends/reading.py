@@ -34,6 +34,7 @@ async def read_reply(
     stall_s: float,
     begins_thinking: bool = False,
     stop_tokens: tuple[str, ...] = (),
+    n: int = 1,
 ) -> AsyncGenerator[Event, None]:
     """The events of a reply.
 
@@ -43,11 +44,12 @@ async def read_reply(
         stall_s: How long to wait between two reads, in seconds.
         begins_thinking: The model is known to begin inside a thought.
         stop_tokens: The model's own, taken off the end.
+        n: How many answers were asked for. Count.
 
     Raises:
         BackendError: The reply broke off, stalled, holds an error, or is no answer.
     """
-    reader = ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens)
+    reader = ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens, n=n)
     reply = _Reply(reader, asked)
     async with Pump(response.aiter_bytes()) as pump:
         while not reply.is_over:

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 OnError: TypeAlias = Literal["keep", "raise"]
 _TICK_S = 0.05
 # What belongs to a conversation, and what one answer a row leaves no room for.
-_NOT_HERE = {"keep": "the answers are in the DataFrame", "fresh": "no row sees a conversation"}
+_NOT_HERE = {
+    "keep": "the answers are in the DataFrame",
+    "fresh": "no row sees a conversation",
+    "n": "a row has one answer: repeat the column for more",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.answers import answer_to, count_tokens, echo, error, last_text, refusal_of, text_of_delta, words
+from tests.fakes.choices import mixed_choices, whole_choices
 from tests.fakes.places import error_in, headers_in, model_in
 from tests.fakes.typed_answers import typed_event
 
@@ -301,6 +302,17 @@ async def _two_choices(writer: _Writer) -> None:
     await writer.finish("stop")
 
 
+async def _choices(writer: _Writer, *, is_broken: bool = False) -> None:
+    for choice in mixed_choices(writer.body, is_broken=is_broken):
+        writer.bill.output_tokens += count_tokens(choice["delta"].get("content", ""))
+        await writer.event(writer.chunk(None) | {"choices": [choice]})
+    if is_broken:
+        await writer.exchange.end()
+        return
+    await writer.event(writer.chunk(None) | {"usage": writer.usage()})
+    await writer.close()
+
+
 async def _no_done(writer: _Writer) -> None:
     await writer.deltas({"content": piece} for piece in echo(writer.body))
     await writer.event(writer.chunk({}, "stop"))
@@ -339,6 +351,8 @@ _ODD: dict[str, Callable[[_Writer], Awaitable[None]]] = {
     "usage-with-choices": _usage_with_choices,
     "empty-chunks": _empty_chunks,
     "two-choices": _two_choices,
+    "choices": _choices,
+    "choices-broken": lambda writer: _choices(writer, is_broken=True),
     "no-done": _no_done,
     "late-end": _late_end,
     "bytewise": _bytewise,
@@ -370,6 +384,9 @@ async def _reply_whole(exchange: Exchange, bill: Bill, *, headers: dict[str, str
         "service_tier": "default",
         "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason}],
     }
+    if bill.model == "choices":
+        body["choices"] = whole_choices(exchange.body)
+        bill.output_tokens = sum(count_tokens(choice["message"]["content"]) for choice in body["choices"])
     if answer.is_usage_sent:
         bill.is_reported = True
         body["usage"] = _usage(bill)

@@ -145,8 +145,8 @@ def test_only_the_first_answer_is_read() -> None:
 
     events, _ = read({"choices": [first, second]}, {"choices": [second]})
 
-    assert [type(event) for event in events] == [Notice, TextDelta]
-    assert events[1] == TextDelta(text="first")
+    assert [type(event) for event in events] == [TextDelta, Notice]
+    assert events[0] == TextDelta(text="first")
 
 
 @pytest.mark.capability("G8", "G11")

@@ -73,7 +73,7 @@ def test_every_parameter_of_the_protocol_is_taken(name: str) -> None:
 
 
 @pytest.mark.capability("B12", "B16")
-@pytest.mark.parametrize("name", ["stream", "messages", "functions", "function_call", "n"])
+@pytest.mark.parametrize("name", ["stream", "messages", "functions", "function_call"])
 def test_parameters_this_package_decides_are_refused(name: str) -> None:
     """With what to do instead; one answer is what every ask has."""
     with pytest.raises(ConfigurationError, match=f"'{name}' cannot be set") as caught:

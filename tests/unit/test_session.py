@@ -377,7 +377,7 @@ def test_retry_sends_what_was_sent_unless_told_otherwise(session: Session) -> No
 def test_unknown_names_and_refused_parameters(session: Session) -> None:
     """Settings are checked, parameters of ours are refused, and nothing is sent."""
     chat, backend = talk(session)
-    refused: list[dict[str, Any]] = [{"n": 2}, {"temperature": "hot"}, {"functions": []}]
+    refused: list[dict[str, Any]] = [{"n": 0}, {"temperature": "hot"}, {"functions": []}]
     for options in refused:
         with pytest.raises(ConfigurationError):
             chat.ask("a", **options)
