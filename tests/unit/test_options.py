@@ -299,7 +299,7 @@ def test_parameter_that_is_a_setting_joins_it() -> None:
         ("--timeout soon x", "'soon' does not fit --timeout"),
         ("-p top_p x", "-p takes KEY=VALUE"),
         ("-p =1 x", "-p takes KEY=VALUE"),
-        ("-p n=2 x", "one ask has one answer"),
+        ("-p n=0 x", "n is how many answers to ask for"),
         ("-p stream=true x", "write --no-stream or %chat config stream=VALUE"),
         ("-p model=x y", "write -m/--model NAME or %chat config model=VALUE"),
         ("-p max_retries=1 y", "write %chat config max_retries=VALUE"),
