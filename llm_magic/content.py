@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never, get_args
@@ -23,6 +24,8 @@ DETAILS: tuple[str, ...] = get_args(Detail)
 ROLES: tuple[str, ...] = get_args(Role)
 # What the protocol takes for an author's name.
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,13 +309,23 @@ def message_from_dict(data: Mapping[str, Any]) -> Message:
 
 
 def tool_call_from_dict(data: Mapping[str, Any]) -> ToolCall:
-    """A tool call from the protocol's own form."""
+    """A tool call from the protocol's own form; arguments that are an object become their JSON text."""
     function = data.get("function") or {}
+    arguments = function.get("arguments")
     return ToolCall(
         id=str(data.get("id") or ""),
         name=str(function.get("name") or ""),
-        arguments=str(function.get("arguments") or ""),
+        arguments=json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else str(arguments or ""),
     )
+
+
+def normalized_name(name: str) -> str:
+    """A tool's name as a model wrote it, made one that servers take back: letters, digits, "_", "-", at most 64.
+
+    >>> normalized_name("functions.get weather")
+    'functions_get_weather'
+    """
+    return _NOT_IN_NAMES.sub("_", name)[:_MAX_NAME] or "_"
 
 
 def checked_role(role: object) -> Role:

@@ -6,6 +6,7 @@ A message of one text part has its text for content, any other a list of parts i
 from __future__ import annotations
 
 import base64
+import json
 import re
 import weakref
 from dataclasses import replace
@@ -20,6 +21,7 @@ from ..content import (
     Part,
     TextPart,
     checked_role,
+    normalized_name,
     tool_call_from_dict,
 )
 from ..errors import ContentError
@@ -27,7 +29,11 @@ from ..errors import ContentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..content import ToolCall
+
 _DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(?P<data>.*)", re.DOTALL)
+# Under this name arguments that are no JSON object are sent again.
+_NOT_JSON = "not_json"
 # Parts are sent again with every later turn; they are equal only if their bytes are.
 _encoded: weakref.WeakKeyDictionary[ImagePart | AudioPart | FilePart, str] = weakref.WeakKeyDictionary()
 
@@ -53,7 +59,13 @@ def message_to_openai(item: Message) -> dict[str, Any]:
 
 
 def sendable(item: Message) -> Message:
-    """A message as UTF-8 can carry it: half a surrogate pair, as broken decoding leaves it, becomes a question mark."""
+    """A message as every server can read it.
+
+    As UTF-8 can carry it: half a surrogate pair, as broken decoding leaves it, becomes a question mark. And with calls
+    of tools whose names are allowed and whose arguments are JSON, whatever the model wrote.
+    """
+    if item.tool_calls:
+        item = replace(item, tool_calls=tuple(_sendable_call(call) for call in item.tool_calls))
     if all(part.text.isascii() or _is_utf8(part.text) for part in item.parts if isinstance(part, TextPart)):
         return item
     parts = (
@@ -61,6 +73,16 @@ def sendable(item: Message) -> Message:
         for part in item.parts
     )
     return replace(item, parts=tuple(parts))
+
+
+def _sendable_call(call: ToolCall) -> ToolCall:
+    """A call that is sent again: many servers read its arguments, and refuse the request where they cannot."""
+    try:
+        is_object = isinstance(json.loads(call.arguments or "{}"), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    arguments = (call.arguments or "{}") if is_object else json.dumps({_NOT_JSON: call.arguments})
+    return replace(call, name=normalized_name(call.name), arguments=arguments)
 
 
 def part_to_openai(part: Part) -> dict[str, Any]:

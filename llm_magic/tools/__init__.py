@@ -5,10 +5,23 @@ is called. A model's call comes in, is checked, runs, and becomes a result. Whet
 here, and nothing here knows a conversation, a backend or a view.
 """
 
+from .builtins import builtin
 from .calls import Bound, checked
 from .definition import Identity, RunsOn, Tool
 from .making import as_tool, tool, toolset
 from .names import normalized_name
 from .running import run
 
-__all__ = ["Bound", "Identity", "RunsOn", "Tool", "as_tool", "checked", "normalized_name", "run", "tool", "toolset"]
+__all__ = [
+    "Bound",
+    "Identity",
+    "RunsOn",
+    "Tool",
+    "as_tool",
+    "builtin",
+    "checked",
+    "normalized_name",
+    "run",
+    "tool",
+    "toolset",
+]

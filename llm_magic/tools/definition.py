@@ -24,6 +24,9 @@ class Signature(Protocol):
             pydantic.ValidationError: They do not fit.
         """
 
+    def to_schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments; empty where there are none."""
+
     def apply(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Call the function with what :meth:`check` gave."""
 

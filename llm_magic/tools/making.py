@@ -14,7 +14,7 @@ from .definition import RunsOn, Tool
 from .docstrings import read_docstring
 from .names import checked_name
 from .places import place_of
-from .signatures import ModelSignature, doc_of, plain_schema, signature_of, underlying
+from .signatures import ModelSignature, doc_of, signature_of, underlying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +27,17 @@ Decorator: TypeAlias = "Callable[[Any], Tool]"
 
 
 @overload
-def tool(value: Any, /) -> Tool: ...
+def tool(
+    value: Any,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    read_only: bool = False,
+    strict: bool | None = None,
+    runs_on: RunsOn | None = None,
+    timeout_s: float | None = None,
+) -> Tool: ...
 @overload
 def tool(
     *,
@@ -69,11 +79,11 @@ def tool(
     names = sys._getframe(1).f_locals  # noqa: SLF001  # hints that are text may name what is defined beside the function
 
     def made(value: Any) -> Tool:
-        one = _made(value, name=name, names=names)
+        one = _made(value, name=name, names=names, wanted=strict)
         if description is not None:
             one = replace(one, description=description)
         one = replace(one, is_read_only=read_only or one.is_read_only, timeout_s=_checked_time(timeout_s, one))
-        return _placed(_strict(one, wanted=strict), runs_on)
+        return _placed(one, runs_on)
 
     return made if value is None else made(value)
 
@@ -89,7 +99,7 @@ def as_tool(value: Any, *, name: str | None = None) -> Tool:
     Raises:
         ToolError: It cannot be a tool, or its name is not allowed.
     """
-    one = _made(value, name=name, names={})
+    one = _made(value, name=name, names={}, wanted=None)
     if one.is_method:
         raise ToolError(f"{one.name} is a method of a class.", hint=f"hand over an object's: thing.{one.name}")
     return one
@@ -110,18 +120,20 @@ def toolset(values: Iterable[Any]) -> tuple[Tool, ...]:
     return tools
 
 
-def _made(value: Any, *, name: str | None, names: Mapping[str, Any]) -> Tool:
+def _made(value: Any, *, name: str | None, names: Mapping[str, Any], wanted: bool | None) -> Tool:
+    """A tool of any value, in strict form where that is wanted, or loses nothing; a tool keeps the form it has."""
     if isinstance(value, MethodType) and isinstance(value.__func__, Tool):  # @classmethod over @tool
         inner = value.__func__
         value = inner if inner.function is None else inner.bound(MethodType(inner.function, value.__self__))
     if isinstance(value, Tool):
-        return value if name is None else replace(value, name=checked_name(name))
+        one = value if name is None else replace(value, name=checked_name(name))
+        return one if wanted is None else _strict(one, wanted=wanted)
     if isinstance(value, dict):
         return _from_schema(value, name)
     if _is_model(value):
-        return _from_model(value, name)
+        return _strict(_from_model(value, name), wanted=wanted)
     if isinstance(value, staticmethod | classmethod) or (callable(value) and not isinstance(value, type)):
-        return _from_function(value, name, names)
+        return _strict(_from_function(value, name, names), wanted=wanted)
     raise ToolError(f"A value of type {type(value).__name__} cannot be a tool.", hint=f"hand over {_KINDS}")
 
 
@@ -132,7 +144,7 @@ def _from_function(value: Any, name: str | None, names: Mapping[str, Any]) -> To
     called = checked_name(_name_of(inner) if name is None else name)
     is_method = is_class_method or (not isinstance(value, staticmethod) and _is_in_class(inner))
     signature = signature_of(inner, name=called, skips_first=is_method, names=names)
-    one = Tool(
+    return Tool(
         name=called,
         description=read_docstring(doc_of(inner)).description,
         parameters=signature.to_schema(),
@@ -142,23 +154,20 @@ def _from_function(value: Any, name: str | None, names: Mapping[str, Any]) -> To
         signature=signature,
         is_method=is_method,
     )
-    return _strict(one)
 
 
 def _from_model(model: type[BaseModel], name: str | None) -> Tool:
     called = checked_name(model.__name__ if name is None else name)
-    schema = plain_schema(model)
-    schema.pop("description", None)
-    one = Tool(
+    signature = ModelSignature(model=model)
+    return Tool(
         name=called,
         description=read_docstring(model.__dict__.get("__doc__")).description,
-        parameters=schema,
+        parameters=signature.to_schema(),
         # It only reads what it is given: nothing of the user's runs but what the model says of itself.
         is_read_only=True,
         function=model,
-        signature=ModelSignature(model=model),
+        signature=signature,
     )
-    return _strict(one)
 
 
 def _from_schema(value: Mapping[str, Any], name: str | None) -> Tool:
@@ -175,18 +184,19 @@ def _from_schema(value: Mapping[str, Any], name: str | None) -> Tool:
     )
 
 
-def _strict(one: Tool, *, wanted: bool | None = None) -> Tool:
+def _strict(one: Tool, *, wanted: bool | None) -> Tool:
     """The tool in strict form: where it loses nothing by it, always or never where that is wanted.
 
     In strict form a model has to send every argument. One with a default stays as it is, unless told otherwise: what
     may be left out is then sent as null.
     """
-    if one.function is None or not one.parameters or wanted is False:
+    if one.signature is None or not one.parameters:
         return one
-    is_free = one.parameters.keys() & {"properties"} and set(one.parameters["properties"]) - set(
-        one.parameters.get("required", ())
-    )
-    schema = None if is_free and not wanted else strict_form(one.parameters)
+    plain = one.signature.to_schema()
+    if wanted is False:
+        return replace(one, parameters=plain, is_strict=False)
+    is_whole = set(plain.get("properties", ())) == set(plain.get("required", ()))
+    schema = strict_form(plain) if is_whole or wanted else None
     if schema is None and wanted:
         raise ToolError(
             f"{one.name} cannot be strict: servers have no strict form for its parameters.",

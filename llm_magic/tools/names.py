@@ -1,14 +1,16 @@
-"""What a tool may be called, and what is made of names a model writes."""
+"""What a tool may be called."""
 
 from __future__ import annotations
 
 import re
 
+from ..content import normalized_name
 from ..errors import ToolError
+
+__all__ = ["MAX_NAME", "checked_name", "normalized_name"]
 
 MAX_NAME = 64
 _NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{MAX_NAME}}}")
-_OTHER = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def checked_name(name: object) -> str:
@@ -25,12 +27,3 @@ def checked_name(name: object) -> str:
     raise ToolError(
         f"{shown} cannot be the name of a tool.", hint=f'letters, digits, "_" and "-", at most {MAX_NAME} of them'
     )
-
-
-def normalized_name(name: str) -> str:
-    """A name as a model wrote it, made one that a server takes back.
-
-    >>> normalized_name("functions.get weather")
-    'functions_get_weather'
-    """
-    return _OTHER.sub("_", name)[:MAX_NAME]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +73,14 @@ def _capped(parts: tuple[Part, ...], max_bytes: int) -> tuple[Part, ...]:
     if size <= max_bytes:
         return parts
     kept: list[Part] = []
-    left = max_bytes
+    left, note = max_bytes, f"\n[cut: the first {max_bytes:,} of {size:,} bytes]"
     for part in parts:
-        if isinstance(part, TextPart):
-            data = part.text.encode("utf-8", "replace")[:left]
-            left -= len(data)
-            if data:
-                kept.append(TextPart(text=data.decode("utf-8", "ignore"), label=part.label))
-        else:
+        if not isinstance(part, TextPart):
             kept.append(part)
-    return (*kept, TextPart(text=f"\n[cut: the first {max_bytes:,} of {size:,} bytes]"))
+        elif left:
+            data = part.text.encode("utf-8", "replace")
+            text = data[:left].decode("utf-8", "ignore")
+            left -= min(left, len(data))
+            # In the text itself: of several texts in one result some servers take the first alone.
+            kept.append(replace(part, text=text if left else text + note))
+    return tuple(kept)

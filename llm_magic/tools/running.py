@@ -215,6 +215,8 @@ def _outcome(future: asyncio.Future[_Outcome], bound: Bound) -> _Outcome:
 
 
 def _failed(exc: BaseException, bound: Bound) -> _Outcome:
+    if isinstance(exc, ToolError):  # said for the model in the first place
+        return _error(str(exc))
     try:
         reason = str(exc).strip()[:_MAX_REASON]
     except Exception:  # noqa: BLE001  # an exception that cannot tell itself: its type must do

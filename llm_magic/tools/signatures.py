@@ -70,7 +70,7 @@ class FunctionSignature:
         return function(*first, **{name: value for name, value in arguments.items() if name not in names})
 
     def to_schema(self) -> dict[str, Any]:
-        """JSON schema of the arguments; empty where there are none."""
+        """See :class:`~llm_magic.tools.definition.Signature`."""
         return plain_schema(self.model) if self.parameters else {}
 
 
@@ -92,6 +92,10 @@ class ModelSignature:
     def apply(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """See :class:`~llm_magic.tools.definition.Signature`."""
         return checked(function, dict(arguments))
+
+    def to_schema(self) -> dict[str, Any]:
+        """See :class:`~llm_magic.tools.definition.Signature`; what the model is for is said by the tool."""
+        return {key: value for key, value in plain_schema(self.model).items() if key != "description"}
 
 
 def signature_of(
@@ -191,6 +195,8 @@ def _model(
     fields: dict[str, Any] = {}
     for number, one in enumerate(parameters):
         hint = _takeable(hints.get(one.name, Any))
+        # What stands beside the type is nearer to the parameter than the docstring.
+        words = None if any(getattr(note, "description", None) for note in _notes(hint)) else said.get(one.name)
         try:
             json_schema(hint)
         except ConfigurationError as exc:
@@ -198,7 +204,7 @@ def _model(
                 f"The parameter {one.name} of {name} is of type {called(hint)}, which JSON cannot hold.",
                 hint=_TYPES_HINT,
             ) from exc
-        fields[_field(number)] = (hint, _info(one, said.get(one.name)))
+        fields[_field(number)] = (hint, _info(one, words))
     return create_model(name, **fields)
 
 
@@ -223,11 +229,14 @@ def _takeable(hint: Any) -> Any:
     """A hint as pydantic takes it; text in ``Annotated`` is the parameter's description."""
     from pydantic import Field
 
-    if typing.get_origin(hint) is not typing.Annotated:
+    if not _notes(hint):
         return takeable(hint)
-    kind, *notes = typing.get_args(hint)
-    read = tuple(Field(description=note) if isinstance(note, str) else note for note in notes)
-    return typing.Annotated[(takeable(kind), *read)]
+    read = tuple(Field(description=note) if isinstance(note, str) else note for note in _notes(hint))
+    return typing.Annotated[(takeable(typing.get_args(hint)[0]), *read)]
+
+
+def _notes(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint)[1:] if typing.get_origin(hint) is typing.Annotated else ()
 
 
 def _is_json(value: Any) -> bool:

@@ -178,6 +178,7 @@ def test_pieces_of_a_call_find_their_call() -> None:
     assert [c[0] for c in calls(begun, more, begun, more)] == [0, 0, 1, 1]
 
 
+@pytest.mark.capability("D17")
 def test_arguments_that_are_no_text_are_written_as_json() -> None:
     """Some servers send them parsed."""
     assert calls({"function": {"name": "f", "arguments": {"a": 1}}}) == [(0, "", "f", '{"a": 1}')]

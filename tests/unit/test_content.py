@@ -78,6 +78,15 @@ def test_tool_call_round_trip(call: ToolCall) -> None:
     assert tool_call_from_dict(call.to_dict()) == call
 
 
+@pytest.mark.capability("C13", "D17")
+def test_arguments_that_are_an_object_become_their_json() -> None:
+    """Servers and users who send arguments as an object mean its JSON text."""
+    call = {"id": "c", "function": {"name": "f", "arguments": {"city": "Zürich", "n": 0}}}
+
+    assert tool_call_from_dict(call).arguments == '{"city": "Zürich", "n": 0}'
+    assert tool_call_from_dict({"function": {"name": "f", "arguments": {}}}).arguments == "{}"
+
+
 def test_tool_call_from_a_sparse_dict() -> None:
     """What a server left out is empty, not an error."""
     assert tool_call_from_dict({}) == ToolCall(id="", name="", arguments="")

@@ -179,3 +179,22 @@ MESSAGES = st.builds(
 def test_a_message_comes_back_as_it_went(message: Message) -> None:
     """There and back again is the same message."""
     assert wire.message_from_openai(wire.message_to_openai(message)) == message
+
+
+@pytest.mark.capability("D7", "D11")
+@pytest.mark.parametrize(
+    ("name", "arguments", "sent_name", "sent"),
+    [
+        ("add", '{"a": 1}', "add", '{"a": 1}'),
+        ("functions.add it", "", "functions_add_it", "{}"),
+        ("x" * 80, '{"a": ', "x" * 64, '{"not_json": "{\\"a\\": "}'),
+        ("", "[1]", "_", '{"not_json": "[1]"}'),
+    ],
+)
+def test_calls_are_sent_again_as_servers_take_them(name: str, arguments: str, sent_name: str, sent: str) -> None:
+    """Names a model made up become allowed ones, arguments that are no object go inside of one."""
+    call = ToolCall(id="c1", name=name, arguments=arguments)
+
+    again = wire.sendable(Message(role="assistant", tool_calls=(call,)))
+
+    assert again.tool_calls == (ToolCall(id="c1", name=sent_name, arguments=sent),)
