@@ -62,8 +62,10 @@ def sendable(item: Message) -> Message:
     """A message as every server can read it.
 
     As UTF-8 can carry it: half a surrogate pair, as broken decoding leaves it, becomes a question mark. And with calls
-    of tools whose names are allowed and whose arguments are JSON, whatever the model wrote.
+    of tools whose names are allowed and whose arguments are JSON, whatever the model wrote; their results in one text.
     """
+    if item.role == "tool" and len(item.parts) > 1:
+        item = replace(item, parts=_joined(item.parts))
     if item.tool_calls:
         item = replace(item, tool_calls=tuple(_sendable_call(call) for call in item.tool_calls))
     if all(part.text.isascii() or _is_utf8(part.text) for part in item.parts if isinstance(part, TextPart)):
@@ -73,6 +75,13 @@ def sendable(item: Message) -> Message:
         for part in item.parts
     )
     return replace(item, parts=tuple(parts))
+
+
+def _joined(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Texts as one, each on a line of its own: the templates of many models take a result as text alone."""
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    joined = TextPart(text="\n".join(text.removesuffix("\n") for text in texts))
+    return (joined, *(part for part in parts if not isinstance(part, TextPart)))
 
 
 def _sendable_call(call: ToolCall) -> ToolCall:

@@ -16,7 +16,8 @@ from ..reply import Reply, dollars
 from ..run import checked
 from ..schemas import schema_of
 from ..slots import Cell
-from ..tools import toolset
+from ..tools import builtin, toolset
+from ..tools.builtins import BUILTINS
 from ..values import file_parts, image_parts, to_parts
 from ..views.static import Display
 from ..watch import watch
@@ -209,7 +210,9 @@ class Asker:
         try:
             return eval(compile(text, "<option>", "eval"), dict(names))  # noqa: S307  # the user's own code, in the user's own kernel
         except (SyntaxError, NameError, AttributeError) as exc:
-            hint = did_you_mean(text, names, otherwise="define the function first")
+            if (ours := builtin(text, self.shell.user_ns)) is not None:
+                return ours
+            hint = did_you_mean(text, [*names, *BUILTINS], otherwise="define the function first")
             raise ToolError(f"There is no tool {text}.", hint=hint) from exc
 
     def _reply(self, turn: Turn, showing: Showing) -> Reply:

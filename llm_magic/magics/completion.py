@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from ..config import SETTINGS
 from ..errors import ConfigurationError
+from ..tools.builtins import BUILTINS
 from . import cursor
 from .command_table import COMMANDS
 from .table import OPTIONS, flags
@@ -184,7 +185,8 @@ class Offers:
         if not typed.isidentifier() and typed:
             return self._python(typed)
         names = self._sources.namespace()
-        return _beginning(typed, (name for name in _public(names) if callable(names[name])), "function")
+        mine = [name for name in _public(names) if callable(names[name])]
+        return _beginning(typed, [*mine, *(name for name in BUILTINS if name not in names)], "function")
 
 
 def _flags(place: cursor.FlagPlace) -> Offer:

@@ -181,6 +181,16 @@ def test_a_message_comes_back_as_it_went(message: Message) -> None:
     assert wire.message_from_openai(wire.message_to_openai(message)) == message
 
 
+def test_a_result_is_sent_as_one_text() -> None:
+    """Servers that hand messages to a model's own template take no list there."""
+    parts = (TextPart(text="printed\n"), TextPart(text="42"))
+
+    sent = wire.sendable(Message(role="tool", parts=parts, tool_call_id="c1"))
+
+    assert wire.message_to_openai(sent)["content"] == "printed\n42"
+    assert wire.sendable(Message(role="user", parts=parts)).parts == parts
+
+
 @pytest.mark.capability("D7", "D11")
 @pytest.mark.parametrize(
     ("name", "arguments", "sent_name", "sent"),
