@@ -245,6 +245,42 @@ def test_a_cell_that_blocks_does_not_hold_the_panel(panel: User) -> None:
     panel.until(lambda: [row["s"] for row in panel.rows()] == ["interrupted", "complete"])
 
 
+TOOL = '''
+from llm_magic.magics import showing
+showing.KNOWN_PATIENCE_S = 3600
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"18 °C in {city}"
+'''
+
+
+def test_a_call_of_a_blocking_cell_is_permitted_in_the_panel(panel: User) -> None:
+    """The word names turn and call; whoever else was asked, the first word counts."""
+    panel.run(TOOL, "tool").checked()
+    asking = panel.kernel.submit(
+        '%%chat -m calls --tool weather --raw\n[["weather", {"city": "Paris"}]]', cell_id="asking"
+    )
+    panel.until(lambda: [row["s"] for row in panel.rows()] == ["asking"])
+    (row,) = panel.rows()
+    permit = {"k": "permit", "turn": row["w"], "call": row["asks"][0]["call"], "answer": "yes"}
+
+    panel.say(permit | {"turn": "nobody"}, is_control=True)
+    panel.say(permit | {"turn": 7}, is_control=True)
+    panel.say(permit | {"answer": "sure"}, is_control=True)
+    panel.say(permit, is_control=True)
+    panel.kernel.finish(asking).checked()
+
+    panel.until(lambda: [row["s"] for row in panel.rows()] == ["complete"])
+    (row,) = panel.rows()
+    assert "done</span>: 18 °C in Paris" in html(row)
+    assert html(row).endswith("<p>I have: 18 °C in Paris</p>\n")
+    assert [heard["is_taken"] for heard in panel.heard if heard["k"] == "ack" and "call" in heard] == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_stop_names_the_turn_it_means(panel: User) -> None:
     """Pressed for a turn that has ended, or for one that never was, it hits nothing else."""
     first = panel.ask("one")

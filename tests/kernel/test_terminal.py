@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kernel
 
 
-def ipython(home: Path, server: FakeServer, *lines: str) -> str:
-    """What a terminal IPython prints for these lines."""
+def ipython(home: Path, server: FakeServer, *lines: str, is_watched: bool = False) -> str:
+    """What a terminal IPython prints for these lines.
+
+    Args:
+        home: Its folder.
+        server: Who answers.
+        lines: What is typed.
+        is_watched: Typed at a terminal; else it comes from a pipe.
+    """
     environ = environment(home) | {
         "OPENAI_BASE_URL": server.url,
         "OPENAI_API_KEY": "sk-canary-0123456789",
@@ -27,15 +36,23 @@ def ipython(home: Path, server: FakeServer, *lines: str) -> str:
         "PYTHONPATH": str(ROOT),
         "TERM": "dumb",
     }
+    typed = "\n".join(["%load_ext llm_magic", *lines, "exit", ""])
+    keyboard, stdin = pty.openpty() if is_watched else os.pipe()[::-1]
+    os.write(keyboard, typed.encode())
+    if not is_watched:
+        os.close(keyboard)
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"],
-        input="\n".join(["%load_ext llm_magic", *lines, "exit", ""]),
+        stdin=stdin,
         env=environ,
         capture_output=True,
         text=True,
         timeout=90,
         check=False,
     )
+    os.close(stdin)
+    if is_watched:
+        os.close(keyboard)
     return done.stdout + done.stderr
 
 
@@ -93,3 +110,23 @@ def test_terminal_goes_on_in_the_background(tmp_path: Path, fake_server: FakeSer
     assert "Traceback" not in shown
     assert "Fatal" not in shown
     fake_server.wait_until(lambda: all(request.is_over for request in fake_server.requests))
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_terminal_asks_whether_a_call_may_run(tmp_path: Path, fake_server: FakeServer, is_watched: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """At the prompt, with the next line typed as the answer; behind a pipe nobody is asked, and a line says so."""
+    shown = ipython(
+        tmp_path,
+        fake_server,
+        "def add(a: int, b: int): return a + b",
+        "",
+        "get_ipython().run_cell_magic('chat', '-m calls --tool add', '[[\"add\", {\"a\": 20, \"b\": 22}]]')",
+        "a" if is_watched else "pass",
+        is_watched=is_watched,
+    )
+
+    question = 'Run add({"a": 20, "b": 22}) from cell '
+    assert (question in shown) is is_watched
+    assert ('[add({"a": 20, "b": 22}): done: 42]' in shown) is is_watched
+    assert ("nobody could be asked: no page shows this answer" in shown) is not is_watched
+    assert "Traceback" not in shown
