@@ -120,19 +120,24 @@ class ToolCall:
         id: The call's id, to answer it by.
         name: The function's name, as the model wrote it.
         arguments: JSON text of the arguments, as the model wrote it; may be broken JSON.
+        signature: What its server signed the thought behind it with, and wants back (Gemini); "" for most.
     """
 
     id: str
     name: str
     arguments: str
+    signature: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The call in the protocol's own form."""
-        return {
+        out: dict[str, Any] = {
             "id": self.id,
             "type": "function",
             "function": {"name": self.name, "arguments": self.arguments},
         }
+        if self.signature:
+            out["extra_content"] = {"google": {"thought_signature": self.signature}}
+        return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +318,7 @@ def tool_call_from_dict(data: Mapping[str, Any]) -> ToolCall:
     function = data.get("function") or {}
     arguments = function.get("arguments")
     return ToolCall(
+        signature=signature_of(data),
         id=str(data.get("id") or ""),
         name=str(function.get("name") or ""),
         arguments=json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else str(arguments or ""),
@@ -326,6 +332,15 @@ def normalized_name(name: str) -> str:
     'functions_get_weather'
     """
     return _NOT_IN_NAMES.sub("_", name)[:_MAX_NAME] or "_"
+
+
+def signature_of(call: Mapping[str, Any]) -> str:
+    """The signature of a call in the protocol's form; "" where it has none."""
+    match call.get("extra_content"):
+        case {"google": {"thought_signature": str(text)}}:
+            return text
+        case _:
+            return ""
 
 
 def checked_role(role: object) -> Role:

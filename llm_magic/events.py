@@ -58,12 +58,14 @@ class ToolCallDelta:
         id: The call's id, "" where this piece brings none.
         name: The function's name, "" where this piece brings none.
         arguments: More of the JSON text of the arguments.
+        signature: The call's signature, "" where this piece brings none.
     """
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

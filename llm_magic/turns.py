@@ -254,7 +254,7 @@ class TurnBuilder:
     @property
     def output_text(self) -> str:
         """All text this request produced so far: answer, reasoning, refusal, arguments of calls."""
-        calls = (piece for call in self._calls.values() for piece in call[1:])
+        calls = (piece for call in self._calls.values() for piece in call[1:3])
         return "".join([*self._reasoning, self.left_out, self._new_text, *self._refusal, *calls])
 
     @property
@@ -290,10 +290,11 @@ class TurnBuilder:
                 self._refusal.append(text)
             case ToolCallDelta():
                 self._first()
-                call = self._calls.setdefault(event.index, ["", "", ""])
+                call = self._calls.setdefault(event.index, ["", "", "", ""])
                 call[0] = call[0] or event.id
                 call[1] += event.name
                 call[2] += event.arguments
+                call[3] = event.signature or call[3]
             case LogprobsDelta(tokens=tokens):
                 self._logprobs.extend(tokens)
             case UsageReport(usage=usage):
@@ -356,7 +357,8 @@ class TurnBuilder:
             reasoning="\n\n".join(filter(None, (base.reasoning, "".join(self._reasoning)))),
             refusal=refusal,
             tool_calls=tuple(
-                ToolCall(id=call[0], name=call[1], arguments=call[2]) for _, call in sorted(self._calls.items())
+                ToolCall(id=call[0], name=call[1], arguments=call[2], signature=call[3])
+                for _, call in sorted(self._calls.items())
             ),
             steps=base.steps,
             tool_names=base.tool_names,

@@ -12,6 +12,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..content import signature_of
 from ..counts import Usage
 from ..events import (
     Completed,
@@ -93,7 +94,10 @@ class ChunkReader:
     def read(self, chunk: Mapping[str, Any]) -> None:
         """Take the next chunk; its events are had from :meth:`take`."""
         # Usage comes in a last chunk whose choices are empty, or on any other: read it before the choices.
-        if usage := chunk.get("usage"):
+        usage = chunk.get("usage")
+        if not usage and (own := chunk.get("x_groq")):  # Groq has it there, whether it is asked for or not
+            usage = own.get("usage")
+        if usage:
             self.usage = usage_from_openai(usage)
         if model := chunk.get("model"):
             self._model = model
@@ -205,6 +209,7 @@ class ChunkReader:
                     id=call.get("id") or "",
                     name=function.get("name") or "",
                     arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+                    signature=signature_of(call),
                 )
             )
 

@@ -58,6 +58,8 @@ def _to_wire(item: Message, quirks: Quirks) -> dict[str, Any]:
         out[quirks.reasoning_field] = item.reasoning
     if quirks.call_ids == "nine":
         _shorten_ids(out)
+    if item.tool_calls:
+        _sign(out["tool_calls"], quirks.unsigned_call)
     return out
 
 
@@ -97,7 +99,7 @@ def _with_name(item: Message, quirks: Quirks) -> Message:
                 f"{item.name!r} is no name of an author.", hint="up to 64 letters, digits, _ and -"
             )
         return item
-    if quirks.names == "prefixed" and item.role in ("user", "assistant"):
+    if quirks.names == "prefixed" and item.role == "user":
         return replace(_prefixed(item, f"{item.name} said: "), name=None)
     return replace(item, name=None)
 
@@ -135,6 +137,15 @@ def _shorten_ids(out: dict[str, Any]) -> None:
         out["tool_calls"] = [{**call, "id": _nine(call["id"])} for call in out["tool_calls"]]
     if "tool_call_id" in out:
         out["tool_call_id"] = _nine(out["tool_call_id"])
+
+
+def _sign(calls: list[dict[str, Any]], unsigned: str) -> None:
+    """Leave signatures out where nobody wants them; where they are wanted, the first call of a message has one."""
+    if not unsigned:
+        for call in calls:
+            call.pop("extra_content", None)
+    elif not any("extra_content" in call for call in calls):
+        calls[0]["extra_content"] = {"google": {"thought_signature": unsigned}}
 
 
 def _nine(call_id: str) -> str:

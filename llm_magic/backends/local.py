@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import providers
 from ..config import Config
 from ..content import TextPart
 from ..errors import BackendError, RequestRejectedError, StreamInterruptedError
@@ -187,7 +188,7 @@ class LocalBackend:
             base_url=f"{server.address}/v1",
             api_key=settings.api_key,
             name=self.name,
-            continues="plain",
+            profile=providers.named("llamacpp"),
             # The server drops idle connections after some seconds: one that was kept may be gone when used.
             headers={"Connection": "close"},
         )

@@ -19,7 +19,7 @@ LOCAL: tuple[Profile, ...] = (
         quirks=Quirks(
             renamed={"repetition_penalty": "repeat_penalty"},
             roles=_OLD_ROLE,
-            names="dropped",
+            names="prefixed",
             stop_tokens=STOP_TOKENS,
         ),
         tested="fixture",
@@ -49,7 +49,7 @@ LOCAL: tuple[Profile, ...] = (
         quirks=Quirks(
             renamed={"repetition_penalty": "repeat_penalty"},
             roles=_OLD_ROLE,
-            names="dropped",
+            names="prefixed",
             stop_tokens=STOP_TOKENS,
         ),
         tested="fixture",
@@ -67,7 +67,7 @@ LOCAL: tuple[Profile, ...] = (
         quirks=Quirks(
             renamed={"repetition_penalty": "repeat_penalty"},
             roles=_OLD_ROLE,
-            names="dropped",
+            names="prefixed",
             continues="plain",
             stop_tokens=STOP_TOKENS,
         ),

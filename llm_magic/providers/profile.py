@@ -40,6 +40,7 @@ class Quirks:
         strips_last: White space at the end of a last message of the assistant's is taken off.
         reasoning_field: How a thought is sent back beside the tool calls it led to; "" where it is not.
         call_ids: What an id of a tool call may be: any text, or nine letters and digits.
+        unsigned_call: Sent as the signature of tool calls that have none; "" where signatures are not sent.
         continues: How it goes on with a partial answer; see ``OpenAIBackend``.
         stop_tokens: Tokens of the model's own that may stand at an answer's end, and are taken off.
     """
@@ -55,6 +56,7 @@ class Quirks:
     strips_last: bool = False
     reasoning_field: str = ""
     call_ids: CallIds = "any"
+    unsigned_call: str = ""
     continues: Way = "ask"
     stop_tokens: tuple[str, ...] = ()
 

@@ -10,6 +10,8 @@ from .profile import Profile, Quirks
 READ_ON = "2026-11-21"
 # Servers that know the old name of the role alone: OpenAI's newer one would be an unknown role to them.
 _OLD_ROLE = {"developer": "system"}
+# Where there is one penalty for repeating oneself, it is this one.
+_PENALTY = {"repetition_penalty": "frequency_penalty"}
 
 HOSTED: tuple[Profile, ...] = (
     Profile(
@@ -19,7 +21,7 @@ HOSTED: tuple[Profile, ...] = (
         key_variables=("LLM_MAGIC_API_KEY", "OPENAI_API_KEY", "MBODI_API_KEY"),
         hosts=(".openai.com",),
         provider="openai",
-        quirks=Quirks(limit_name="max_completion_tokens", renamed={"repetition_penalty": "frequency_penalty"}),
+        quirks=Quirks(limit_name="max_completion_tokens", renamed=_PENALTY),
         tested="fixture",
         source="https://platform.openai.com/docs/api-reference/chat-streaming",
     ),
@@ -29,7 +31,7 @@ HOSTED: tuple[Profile, ...] = (
         key_variables=("AZURE_OPENAI_API_KEY",),
         hosts=(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
         provider="azure",
-        quirks=Quirks(limit_name="max_completion_tokens", renamed={"repetition_penalty": "frequency_penalty"}),
+        quirks=Quirks(limit_name="max_completion_tokens", renamed=_PENALTY),
         tested="fixture",
         source="https://learn.microsoft.com/azure/ai-foundry/openai/reference",
     ),
@@ -44,9 +46,11 @@ HOSTED: tuple[Profile, ...] = (
         quirks=Quirks(
             roles=_OLD_ROLE,
             system_messages="moved",
-            names="dropped",
+            names="prefixed",
             blank="spaced",
-            renamed={"repetition_penalty": "frequency_penalty"},
+            # Calls of other models have no signature, and Gemini 3 refuses those of its own without one.
+            unsigned_call="skip_thought_signature_validator",
+            renamed=_PENALTY,
         ),
         tested="fixture",
         source="https://ai.google.dev/gemini-api/docs/openai",
@@ -60,7 +64,17 @@ HOSTED: tuple[Profile, ...] = (
         aliases=("anthropic",),
         prefixes=("claude-",),
         provider="anthropic",
-        quirks=Quirks(system_messages="moved", names="prefixed", blank="skipped", strips_last=True),
+        quirks=Quirks(
+            system_messages="moved",
+            names="prefixed",
+            blank="skipped",
+            strips_last=True,
+            # Those it says it ignores: what is not heeded should be said.
+            refused=(
+                *("seed", "logprobs", "top_logprobs", "logit_bias", "presence_penalty", "frequency_penalty"),
+                *("repetition_penalty", "user", "metadata", "store", "service_tier", "prediction"),
+            ),
+        ),
         tested="fixture",
         source="https://platform.claude.com/docs/en/api/openai-sdk",
     ),
@@ -74,7 +88,7 @@ HOSTED: tuple[Profile, ...] = (
         quirks=Quirks(
             limit_name="max_completion_tokens",
             roles=_OLD_ROLE,
-            names="dropped",
+            names="prefixed",
             stop_tokens=("<|eot_id|>", "<|eom_id|>", "<|eot|>"),
         ),
         tested="fixture",
@@ -88,7 +102,7 @@ HOSTED: tuple[Profile, ...] = (
         aliases=("x-ai",),
         prefixes=("grok-",),
         provider="x-ai",
-        quirks=Quirks(limit_name="max_completion_tokens", roles=_OLD_ROLE),
+        quirks=Quirks(limit_name="max_completion_tokens", roles=_OLD_ROLE, renamed=_PENALTY),
         tested="fixture",
         source="https://docs.x.ai/docs/api-reference",
     ),
@@ -116,6 +130,7 @@ HOSTED: tuple[Profile, ...] = (
             roles=_OLD_ROLE,
             names="prefixed",
             refused=("logprobs", "top_logprobs", "logit_bias"),
+            renamed=_PENALTY,
         ),
         tested="fixture",
         source="https://console.groq.com/docs/openai",
@@ -129,10 +144,10 @@ HOSTED: tuple[Profile, ...] = (
         provider="mistral",
         quirks=Quirks(
             has_stream_options=False,
-            renamed={"seed": "random_seed"},
+            renamed={"seed": "random_seed", **_PENALTY},
             refused=("logit_bias", "logprobs", "top_logprobs", "user"),
             roles=_OLD_ROLE,
-            names="dropped",
+            names="prefixed",
             call_ids="nine",
             continues="prefix",
         ),
@@ -145,7 +160,7 @@ HOSTED: tuple[Profile, ...] = (
         base_url="https://api.deepseek.com",
         key_variables=("DEEPSEEK_API_KEY",),
         provider="deepseek",
-        quirks=Quirks(roles=_OLD_ROLE, reasoning_field="reasoning_content"),
+        quirks=Quirks(roles=_OLD_ROLE, reasoning_field="reasoning_content", renamed=_PENALTY),
         tested="fixture",
         source="https://api-docs.deepseek.com/guides/thinking_mode",
     ),
@@ -157,7 +172,7 @@ HOSTED: tuple[Profile, ...] = (
         hosts=("api.together.ai",),
         model_names="maker",
         provider="together",
-        quirks=Quirks(roles=_OLD_ROLE, names="dropped", stop_tokens=("<|eot_id|>", "<|im_end|>", "</s>")),
+        quirks=Quirks(roles=_OLD_ROLE, names="prefixed", stop_tokens=("<|eot_id|>", "<|im_end|>", "</s>")),
         tested="fixture",
         source="https://docs.together.ai/docs/openai-api-compatibility",
     ),
@@ -170,6 +185,7 @@ HOSTED: tuple[Profile, ...] = (
         quirks=Quirks(
             limit_name="max_completion_tokens",
             refused=("frequency_penalty", "presence_penalty", "logit_bias", "service_tier"),
+            renamed=_PENALTY,
             roles=_OLD_ROLE,
         ),
         tested="fixture",
@@ -192,7 +208,7 @@ HOSTED: tuple[Profile, ...] = (
         base_url="https://integrate.api.nvidia.com/v1",
         key_variables=("NVIDIA_API_KEY",),
         model_names="maker",
-        quirks=Quirks(roles=_OLD_ROLE, names="dropped"),
+        quirks=Quirks(roles=_OLD_ROLE, names="prefixed"),
         tested="fixture",
         source="https://docs.api.nvidia.com/nim/reference/llm-apis",
     ),
@@ -201,7 +217,7 @@ HOSTED: tuple[Profile, ...] = (
         title="SambaNova",
         base_url="https://api.sambanova.ai/v1",
         key_variables=("SAMBANOVA_API_KEY",),
-        quirks=Quirks(roles=_OLD_ROLE, names="dropped"),
+        quirks=Quirks(roles=_OLD_ROLE, names="prefixed"),
         tested="fixture",
         source="https://docs.sambanova.ai/docs/en/features/openai-compatibility",
     ),
@@ -211,7 +227,7 @@ HOSTED: tuple[Profile, ...] = (
         base_url="https://api.perplexity.ai",
         key_variables=("PERPLEXITY_API_KEY",),
         provider="perplexity",
-        quirks=Quirks(roles=_OLD_ROLE, names="dropped"),
+        quirks=Quirks(roles=_OLD_ROLE, names="prefixed"),
         source="https://docs.perplexity.ai",
     ),
 )
