@@ -18,7 +18,7 @@ from .asks import Ask, limits_of
 from .config import SETTINGS
 from .content import Message
 from .errors import ConfigurationError, ToolError
-from .events import TextDelta, ToolProgress
+from .events import NextRound, TextDelta, ToolProgress
 from .ledger import frame_of
 from .parameters import by_own_names, checked_parameter
 from .repeats import again, onward
@@ -228,13 +228,15 @@ def watched(ask: Ask) -> Ask:
 
 
 class Snapshots:
-    """Gives each piece of an answer's text all the text so far."""
+    """Gives each piece of an answer's text all the text of its request so far."""
 
     def __init__(self) -> None:
         self._text = ""
 
     def __call__(self, event: Event) -> Event:
-        """The event, with its snapshot where it is text."""
+        """The event, with its snapshot where it is text: that of its own request, as the turn's is that of the last."""
+        if isinstance(event, NextRound):
+            self._text = ""
         if not isinstance(event, TextDelta):
             return event
         self._text += event.text

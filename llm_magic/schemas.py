@@ -95,8 +95,9 @@ class Schema:
         return value if self.kind is None else adapter_of(self.kind).dump_python(value, mode="json", by_alias=True)
 
     def rows(self, value: Any) -> list[dict[str, Any]]:
-        """The rows of a table: for each object its fields by name, nested ones as dicts; see ``columns``."""
-        return [dict(row) for row in adapter_of(self.kind).dump_python(value)]
+        """The rows of a table: the fields of each object, or of the one, by name; nested ones as dicts."""
+        plain = value if self.kind is None else adapter_of(self.kind).dump_python(value)
+        return [dict(row) for row in (plain if isinstance(plain, list) else [plain])]
 
     def to_response_format(self) -> dict[str, Any]:
         """The request parameter that asks for it."""

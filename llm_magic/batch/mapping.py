@@ -111,7 +111,8 @@ def map(  # noqa: A001  # the name users know; here it is llm_magic.map
 
     Returns:
         A row for each prompt, in order, with the index of a Series or DataFrame, else counted from 0. Columns:
-        answer, the fields of ``schema``, status (complete, interrupted, truncated, failed, not asked), input_tokens,
+        answer, the fields of ``schema`` (``data`` where that is not one object), status (complete, interrupted,
+        truncated, failed, not asked), input_tokens,
         output_tokens, cost_usd, latency_s, error (one line, missing where there is none).
 
     Raises:
@@ -229,7 +230,7 @@ def _caller() -> dict[str, Any]:
 
 
 def _keep(order: _Order, job: Job | None) -> pd.DataFrame:
-    frame = frame_of(job.settled() if job is not None else [], order.rows.index)
+    frame = frame_of(job.settled() if job is not None else [], order.rows.index, order.ask.schema)
     order.session.last_map = frame
     return frame
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..frames import typed_frame
+from ..frames import fields_frame, typed_frame
 from ..ledger import Totals, total_of
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..errors import LLMMagicError
     from ..frames import ColumnKind
+    from ..schemas import Schema
     from ..turns import Turn
 
 COLUMNS: Mapping[str, ColumnKind] = {
@@ -75,6 +76,26 @@ def unsendable(error: LLMMagicError) -> Result:
     return Result(status="failed", error=str(error))
 
 
+def _fields(results: Sequence[Result], schema: Schema | None) -> Mapping[str, Any]:
+    """The columns of a type; missing values where a row has none that fits."""
+    if schema is None:
+        return {}
+    values = [_value(result, schema) for result in results]
+    if schema.is_rows or schema.key is not None or not schema.columns:
+        columns, rows = {"data": ""}, [{"data": None if value is _NO_VALUE else value} for value in values]
+    else:
+        columns, rows = dict(schema.columns), [{} if one is _NO_VALUE else schema.rows(one)[0] for one in values]
+    frame = fields_frame(columns, rows)
+    return {name: frame[name] for name in columns}
+
+
+def _value(result: Result, schema: Schema) -> Any:
+    if result.turn is None or result.status != "complete" or result.error is not None:
+        return _NO_VALUE
+    return schema.parse(result.turn.text)
+
+
+_NO_VALUE = object()
 _NOTHING = total_of(())
 
 
@@ -111,16 +132,21 @@ class Tally:
         return replace(self, done=self.done + 1, failed=self.failed + is_failed, spent=spent)
 
 
-def frame_of(results: Sequence[Result], index: pd.Index[Any] | None) -> pd.DataFrame:
+def frame_of(results: Sequence[Result], index: pd.Index[Any] | None, schema: Schema | None = None) -> pd.DataFrame:
     """One row a prompt, in order.
 
-    Columns: answer, status, error (string); input_tokens, output_tokens (Int64); cost_usd, latency_s (Float64).
+    Columns: answer, status, error (string); input_tokens, output_tokens (Int64); cost_usd, latency_s (Float64). After
+    the answer the fields of the type that was asked for, as ``Reply.data`` has them; ``data`` (object) where that is
+    not one object.
 
     Args:
         results: What became of the rows.
         index: Their index, None counts them from 0.
+        schema: The type that was asked for.
     """
     frame = typed_frame(COLUMNS, [result.to_row() for result in results])
+    for place, (name, column) in enumerate(_fields(results, schema).items(), start=1):
+        frame.insert(place, f"data_{name}" if name in COLUMNS else name, column)
     if index is not None:
         frame.index = index
     return frame

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+import llm_magic
+from llm_magic import api
 from llm_magic.api import Conversation
 from llm_magic.config import Config
 from llm_magic.errors import ConfigurationError, ContentError, RequestRejectedError, SchemaError
@@ -317,6 +319,25 @@ def test_a_turn_asked_again_has_its_type_again(chat: Conversation) -> None:
     kept = Conversation.from_dict(chat.to_dict())
     assert Reply(turn=kept.slots[0].versions[0]).data == [json.loads(RIGHT)]
     assert json.loads(chat.to_frame().query("role == 'assistant'")["data"].iloc[0]) == {"items": [json.loads(RIGHT)]}
+
+
+@pytest.mark.capability("C6", "E8")
+def test_map_gives_the_fields_of_the_type(
+    session: Session, fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column each; a row that does not fit has none, and says why; what is refused is refused but once or twice."""
+    monkeypatch.setattr(api, "session", lambda: session)
+    prompts = [answers(RIGHT), answers("no"), *[answers(WRONG, RIGHT)] * 3]
+
+    frame = llm_magic.map(prompts, schema=Line, model="typed-no-schema", in_flight=1, progress=False)
+    kinds = llm_magic.map([answers("usd"), answers("yen")], schema=Currency, model="typed-no-form", progress=False)
+
+    assert list(frame.columns)[:5] == ["answer", "what", "pieces", "price", "status"]
+    assert [None if pd.isna(value) else value for value in frame["price"]] == [1.5, None, 1.5, 1.5, 1.5]
+    assert str(frame["pieces"].dtype) == "Int64"
+    assert "does not fit Line: this is not JSON" in frame["error"][1]
+    assert list(kinds["data"]) == ["usd", None]
+    assert forms(fake_server)[:9].count("json_schema") == 1
 
 
 @pytest.mark.capability("E13")

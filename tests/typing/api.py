@@ -21,7 +21,7 @@ def conversations() -> None:
     tokens: int = reply.usage.output_tokens
     cost: float | None = reply.cost_usd
     reason: str | None = reply.finish_reason
-    data: Any = reply.data
+    data: Any = reply.data if reply.parsed else chat.ask("text", schema=list[int], keep=False).data
     again: Reply = chat.retry(1) or chat.go_on(max_tokens=500)
     copy: Conversation = chat.fork(at=1)
     undone: bool = copy.undo() is not None and copy.redo() is not None
@@ -45,7 +45,8 @@ async def awaited() -> None:
     reply: Reply = await chat.aask("a")
     async for event in chat.astream("b", stop=["END"]):
         snapshot: str | None = event.snapshot if isinstance(event, TextDelta) else None
-        print(event, reply, snapshot)
+        so_far: Any = llm_magic.partial_json(snapshot or "")
+        print(event, reply, so_far)
     column: pd.DataFrame = await llm_magic.amap(["a"], model="m")
     await check_backend(LocalBackend, model="local")
     print(column)
