@@ -227,6 +227,13 @@ _ROWS = (
         help="tokens taken off an answer's end, divided by spaces: <|eot_id|> </s> (default: the profile's)",
     ),
     Setting(
+        name="text_calls",
+        kind="text",
+        default=None,
+        help="whose form of tool calls is looked for in the text: none, llama, hermes (default: the profile's)",
+        choices=("none", "llama", "hermes"),
+    ),
+    Setting(
         name="author",
         kind="text",
         default=None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,15 @@ from ..events import (
 )
 from .logprobs import token_logprobs
 from .stop_tokens import StopTokens
+from .text_calls import TextCallParser
 from .think import ThinkParser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..events import Event
+    from ..providers.profile import TextCalls
+    from .text_calls import TextCall
     from .think import Piece
 
 _MANY_EMPTY_CHUNKS = 10
@@ -65,6 +69,7 @@ class ChunkReader:
     Args:
         begins_thinking: The model is known to begin inside a thought, without an opening tag.
         stop_tokens: Tokens of the model's own that the server may let through at the end of the answer.
+        text_calls: In whose form tool calls may stand in the text.
         n: How many answers were asked for. Count.
 
     Attributes:
@@ -72,17 +77,26 @@ class ChunkReader:
         usage: What the server reported last, None while it has reported none.
     """
 
-    def __init__(self, *, begins_thinking: bool = False, stop_tokens: tuple[str, ...] = (), n: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        begins_thinking: bool = False,
+        stop_tokens: tuple[str, ...] = (),
+        text_calls: TextCalls = "none",
+        n: int = 1,
+    ) -> None:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
         self._think = ThinkParser(begins_inside=begins_thinking)
         self._stop_tokens = StopTokens(stop_tokens) if stop_tokens else None
+        self._text_calls = TextCallParser(text_calls) if text_calls != "none" else None
         self._calls = _CallNumbers()
         self._ended: set[int] = set()
         self._others = {
-            index: ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens) for index in range(1, n)
+            index: ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens, text_calls=text_calls)
+            for index in range(1, n)
         }
         self._events: list[Event] = []
         self._pending: list[str] = []
@@ -134,11 +148,14 @@ class ChunkReader:
         reason = normalized_finish_reason(self.finish_reason)
         self._add_pieces(self._think.finish(is_cut=reason == "length"))
         if self._stop_tokens is not None:
-            self._add(TextDelta, self._stop_tokens.finish())
+            self._add_said(self._stop_tokens.finish())
             if self._stop_tokens.was_met and reason == "unknown":
                 reason = "stop"
+        if self._text_calls is not None:
+            self._add_found(self._text_calls.finish())
         if self._calls and reason not in ("tool_calls", "length", "content_filter"):
-            log.warning("the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason)
+            if self._text_calls is None:
+                log.warning("the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason)
             reason = "tool_calls"
         return Completed(finish_reason=reason, model=self._model, service_tier=self._service_tier)
 
@@ -221,7 +238,21 @@ class ChunkReader:
         if is_thought:
             self._add(ReasoningDelta, text)
         else:
-            self._add(TextDelta, text if self._stop_tokens is None else self._stop_tokens.feed(text))
+            self._add_said(text if self._stop_tokens is None else self._stop_tokens.feed(text))
+
+    def _add_said(self, text: str) -> None:
+        if self._text_calls is None:
+            self._add(TextDelta, text)
+        else:
+            self._add_found(self._text_calls.feed(text))
+
+    def _add_found(self, pieces: list[str | TextCall]) -> None:
+        for piece in pieces:
+            if isinstance(piece, str):
+                self._add(TextDelta, piece)
+            else:
+                call = {"id": f"call_{secrets.token_hex(6)}", "function": piece._asdict()}
+                self._read_calls([call])
 
     def _add(self, kind: type[TextDelta | ReasoningDelta | RefusalDelta], text: str) -> None:
         if kind is not self._pending_type:

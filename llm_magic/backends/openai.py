@@ -162,6 +162,7 @@ class OpenAIBackend:
                 stall_s=accepted.stall_s,
                 begins_thinking=catalog.thinks_in_tags(request.model) and not is_prefixed(request),
                 stop_tokens=self._dialect.quirks.stop_tokens,
+                text_calls=self._dialect.quirks.text_calls if request.tools else "none",
                 n=request.n_answers,
             )
             async with contextlib.aclosing(reply) as events:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..errors import BackendError
     from ..events import Event
+    from ..providers.profile import TextCalls
 
 _SHOWN_BYTES = 2000
 # How long to wait for the connection's end after the answer's: then it can be used again.
@@ -34,6 +35,7 @@ async def read_reply(
     stall_s: float,
     begins_thinking: bool = False,
     stop_tokens: tuple[str, ...] = (),
+    text_calls: TextCalls = "none",
     n: int = 1,
 ) -> AsyncGenerator[Event, None]:
     """The events of a reply.
@@ -44,12 +46,13 @@ async def read_reply(
         stall_s: How long to wait between two reads, in seconds.
         begins_thinking: The model is known to begin inside a thought.
         stop_tokens: The model's own, taken off the end.
+        text_calls: In whose form tool calls may stand in the text.
         n: How many answers were asked for. Count.
 
     Raises:
         BackendError: The reply broke off, stalled, holds an error, or is no answer.
     """
-    reader = ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens, n=n)
+    reader = ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens, text_calls=text_calls, n=n)
     reply = _Reply(reader, asked)
     async with Pump(response.aiter_bytes()) as pump:
         while not reply.is_over:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import ast
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TextCalls: TypeAlias = Literal["none", "llama", "hermes"]
+    from ..providers.profile import TextCalls
+
 _PYTHON = "<|python_tag|>"
 # How a call begins, and how it ends; "" at the end of the answer.
 _TAGS: Mapping[TextCalls, Mapping[str, str]] = {
@@ -188,11 +190,12 @@ def _built_in(text: str) -> TextCall | None:
     if not (found := _BUILT_IN.match(text)):
         return None
     try:
-        tree = ast.parse(text, mode="eval").body
-        assert isinstance(tree, ast.Call)
-        arguments = {word.arg: ast.literal_eval(word.value) for word in tree.keywords if word.arg}
-        return TextCall(found[1], json.dumps(arguments))
-    except (SyntaxError, ValueError, TypeError, AssertionError, RecursionError, MemoryError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the model's own writing
+            tree = ast.parse(text, mode="eval").body
+        words = tree.keywords if isinstance(tree, ast.Call) else []
+        return TextCall(found[1], json.dumps({word.arg: ast.literal_eval(word.value) for word in words if word.arg}))
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return None
 
 

@@ -18,6 +18,7 @@ Names: TypeAlias = Literal["sent", "dropped", "prefixed"]
 Blank: TypeAlias = Literal["sent", "spaced", "skipped"]
 CallIds: TypeAlias = Literal["any", "nine"]
 ModelNames: TypeAlias = Literal["plain", "mixed", "maker"]
+TextCalls: TypeAlias = Literal["none", "llama", "hermes"]
 Tested: TypeAlias = Literal["no", "fixture", "local"]
 PREFIX_FORMS: tuple[str, ...] = get_args(PrefixForm)
 
@@ -43,6 +44,8 @@ class Quirks:
         unsigned_call: Sent as the signature of tool calls that have none; "" where signatures are not sent.
         continues: How it goes on with a partial answer; see ``OpenAIBackend``.
         stop_tokens: Tokens of the model's own that may stand at an answer's end, and are taken off.
+        text_calls: In whose form tool calls may stand in the text, because the server does not take them out; they
+            are looked for where tools are sent.
     """
 
     limit_name: LimitName = "max_tokens"
@@ -59,6 +62,7 @@ class Quirks:
     unsigned_call: str = ""
     continues: Way = "ask"
     stop_tokens: tuple[str, ...] = ()
+    text_calls: TextCalls = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

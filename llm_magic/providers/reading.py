@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..errors import ConfigurationError, did_you_mean
-from .profile import Blank, CallIds, LimitName, ModelNames, Names, Profile, Quirks, SystemMessages, Way
+from .profile import Blank, CallIds, LimitName, ModelNames, Names, Profile, Quirks, SystemMessages, TextCalls, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "names": get_args(Names),
     "blank": get_args(Blank),
     "call_ids": get_args(CallIds),
+    "text_calls": get_args(TextCalls),
     "model_names": get_args(ModelNames),
     # A union of literals is one of unions to typing.
     "continues": tuple(form for part in get_args(Way) for form in (get_args(part) or (part,))),

@@ -184,6 +184,25 @@ def test_arguments_that_are_no_text_are_written_as_json() -> None:
     assert calls({"function": {"name": "f", "arguments": {"a": 1}}}) == [(0, "", "f", '{"a": 1}')]
 
 
+@pytest.mark.capability("D15")
+def test_calls_in_the_text_are_calls() -> None:
+    """Behind a thought, before the model's own end token; they end the answer as calls do."""
+    text = '<think>hm</think>Look.\n<tool_call>{"name": "f", "arguments": {}}</tool_call><|im_end|>'
+    reader = ChunkReader(stop_tokens=("<|im_end|>",), text_calls="hermes")
+
+    for letter in text:
+        reader.read(chunk({"content": letter}))
+    reader.read(chunk({}, "stop"))
+    completed = reader.finish()
+    thought, said, call = reader.take()
+
+    assert (thought, said) == (ReasoningDelta(text="hm"), TextDelta(text="Look."))
+    assert isinstance(call, ToolCallDelta)
+    assert (call.index, call.name, call.arguments) == (0, "f", "{}")
+    assert call.id.startswith("call_")
+    assert completed.finish_reason == "tool_calls"
+
+
 @pytest.mark.capability("D18", "E18")
 def test_the_retired_function_call_is_a_tool_call() -> None:
     """Old servers still send it."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magic.backends.text_calls import TextCall, TextCallParser, TextCalls, calls_in
+from llm_magic.backends.text_calls import TextCall, TextCallParser, calls_in
+from llm_magic.providers.profile import TextCalls  # noqa: TC001  # strategies read hints
 
 F = TextCall("f", '{"a": 1}')
 G = TextCall("g", "{}")
@@ -43,8 +44,11 @@ def read(form: TextCalls, *pieces: str) -> list[str | TextCall]:
     parser = TextCallParser(form)
     found = [item for piece in pieces for item in parser.feed(piece)] + parser.finish()
     joined: list[str | TextCall] = []
-    for is_text, items in itertools.groupby(found, lambda item: type(item) is str):
-        joined += ["".join(map(str, items))] if is_text else list(items)
+    for item in found:
+        if joined and isinstance(joined[-1], str) and isinstance(item, str):
+            joined[-1] += item
+        else:
+            joined.append(item)
     return joined
 
 
