@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .backends.openai import OpenAIBackend
     from .backends.registry import register_backend
     from .batch.mapping import amap, last_map, map  # noqa: A004  # here it is llm_magic.map
+    from .endpoints.completing import acomplete, complete
+    from .endpoints.embedding import aembed, embed
+    from .endpoints.pictures import aimage, image
+    from .endpoints.sounds import aspeak, atranscribe, speak, transcribe
     from .engine import allow_nested
     from .errors import (
         AuthenticationError,
@@ -76,12 +80,20 @@ _HOMES = {
     "StoreError": "errors",
     "StreamInterruptedError": "errors",
     "ToolError": "errors",
+    "acomplete": "endpoints.completing",
+    "aembed": "endpoints.embedding",
+    "aimage": "endpoints.pictures",
     "allow_nested": "engine",
     "amap": "batch.mapping",
     "ask": "api",
+    "aspeak": "endpoints.sounds",
+    "atranscribe": "endpoints.sounds",
     "calls": "api",
     "check_jsonl": "finetuning",
+    "complete": "endpoints.completing",
     "conversation": "api",
+    "embed": "endpoints.embedding",
+    "image": "endpoints.pictures",
     "last_map": "batch.mapping",
     "map": "batch.mapping",
     "models": "api",
@@ -91,10 +103,12 @@ _HOMES = {
     "profiles": "providers",
     "register_backend": "backends.registry",
     "register_content": "values",
-    "register_profile": "providers",
     "register_model": "model_info",
+    "register_profile": "providers",
+    "speak": "endpoints.sounds",
     "tokenize": "tokens",
     "tool": "tools",
+    "transcribe": "endpoints.sounds",
     "usage": "api",
 }
 __all__ = [
@@ -122,12 +136,20 @@ __all__ = [
     "StreamInterruptedError",
     "ToolError",
     "__version__",
+    "acomplete",
+    "aembed",
+    "aimage",
     "allow_nested",
     "amap",
     "ask",
+    "aspeak",
+    "atranscribe",
     "calls",
     "check_jsonl",
+    "complete",
     "conversation",
+    "embed",
+    "image",
     "last_map",
     "map",
     "models",
@@ -139,8 +161,10 @@ __all__ = [
     "register_content",
     "register_model",
     "register_profile",
+    "speak",
     "tokenize",
     "tool",
+    "transcribe",
     "usage",
 ]
 

@@ -66,7 +66,14 @@ class Engine:
         if self.is_here:
             coroutine.close()
             raise SessionBusyError("A blocking call from inside an answer.", hint="await the async form instead")
-        future = self.submit(coroutine)
+        return self.wait(self.submit(coroutine), timeout_s=timeout_s)
+
+    def wait(self, future: Future[T], *, timeout_s: float | None = None) -> T:
+        """Wait for what was submitted, in any thread but the engine's; where that ends early, it is cancelled.
+
+        Raises:
+            TimeoutError: No result within ``timeout_s`` seconds.
+        """
         try:
             # A KeyboardInterrupt has to get through on every platform, so no wait is longer than 50 ms.
             while True:

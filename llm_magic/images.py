@@ -145,6 +145,15 @@ def thumbnail(part: ImagePart) -> ImagePart | None:
         return None
 
 
+def decode_image(data: bytes) -> Image:
+    """The picture that an image file's bytes hold, decoded whole.
+
+    Raises:
+        ContentError: They are no image, or a broken one.
+    """
+    return _opened(data, _MAX_JPEG_EDGE_PX)[0]
+
+
 def image_kind(data: bytes) -> tuple[str, str] | None:
     """Format and mode of an encoded picture, by its header: ("PNG", "RGBA"); None where Pillow cannot read it."""
     from PIL import Image

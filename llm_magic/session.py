@@ -23,9 +23,9 @@ from .calling import Calls, Toolbox, is_inside, rules_of
 from .cells import gone_notice
 from .engine import Engine, shared_engine
 from .errands import Errands
-from .errors import Interrupted, LLMMagicError, SessionBusyError
+from .errors import LLMMagicError, SessionBusyError
 from .events import Waiting
-from .interrupts import linger
+from .jobs import Jobs
 from .repairs import Repairs
 from .rounds import Places
 from .run import Outcome, Run
@@ -34,13 +34,11 @@ from .typed import Types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
-    from concurrent.futures import Future
 
     import pandas as pd
 
     from .config import Config, Origin, Value
     from .events import Event
-    from .interrupts import Cancellable
     from .news import Watcher
     from .slots import CellKey, Slot
     from .turns import Status, Turn
@@ -64,6 +62,8 @@ class Session(Books):
     Attributes:
         types: The types it has asked for.
         calls: The events of its requests.
+        jobs: What runs beside its asks.
+        places: The places for requests in flight.
         last_map: What the last ``map()`` gave, whole or not; None where there was none.
         cache: Its answers, while the setting ``cache`` is on.
         toolbox: The tools that were handed over to it.
@@ -84,12 +84,12 @@ class Session(Books):
         self._engine = engine or shared_engine()
         self.calls = CallLog()
         self.last_map: pd.DataFrame | None = None
-        self._jobs: set[Cancellable | Future[Any]] = set()
+        self.jobs = Jobs(self._engine)
         self.cache = AnswerCache()
         self.types = Types()
         self._busy: dict[str, asyncio.Semaphore] = {}
         self.toolbox = Toolbox()
-        self._places = Places(lambda: int(self.config.get("max_in_flight")))
+        self.places = Places(lambda: int(self.config.get("max_in_flight")))
 
     # Asking
 
@@ -152,8 +152,7 @@ class Session(Books):
         """Stop everything that is being answered; what came is kept."""
         for run in self.watchers.runs:
             run.cancel()
-        for job in tuple(self._jobs):
-            job.cancel()
+        self.jobs.cancel()
 
     def stop(self, turn_id: str) -> bool:
         """Stop the one ask whose turn has this id; what came is kept. From any thread, at once.
@@ -184,42 +183,9 @@ class Session(Books):
             if not run.wait(max(0.0, deadline - time.monotonic())):
                 log.warning("an answer was not kept within %s s", timeout_s)
 
-    @property
-    def is_engine_here(self) -> bool:
-        """The caller runs on the engine's own thread, where blocking would wait for itself."""
-        return self._engine.is_here
-
-    def submit(self, coroutine: Coroutine[Any, Any, T], *, job: Cancellable | None = None) -> Future[T]:
-        """Run a coroutine on the engine's loop.
-
-        Args:
-            coroutine: What to run.
-            job: What :meth:`cancel` cancels while it runs; None cancels the coroutine itself.
-        """
-        # Known before it begins: cancel() in another thread must not miss it.
-        if job is not None:
-            self._jobs.add(job)
-        future = self._engine.submit(coroutine)
-        known = job if job is not None else future
-        self._jobs.add(known)
-        future.add_done_callback(lambda _: self._jobs.discard(known))
-        return future
-
-    def on_loop(self, function: Callable[[], object]) -> None:
-        """Call a function on the engine's loop, soon. From any thread, a signal handler too."""
-        self._engine.loop().call_soon_threadsafe(function)
-
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the engine's loop and wait for its result.
-
-        Raises:
-            Interrupted: The user interrupted; the coroutine is cancelled.
-        """
-        try:
-            return self._engine.run(coroutine)
-        except KeyboardInterrupt:
-            linger()
-            raise Interrupted from None
+        """Run a coroutine on the engine's loop and wait for its result; see :meth:`Jobs.run`."""
+        return self.jobs.run(coroutine)
 
     async def models(self) -> list[Mapping[str, Any]]:
         """The models the current backend offers."""
@@ -294,7 +260,7 @@ class Session(Books):
     async def _stream(
         self, plan: Plan, emit: Callable[[Event], None], errands: Errands | None, *, has_waited: bool = False
     ) -> Outcome:
-        answering, notes = self._answering(plan, emit, self._places, errands)
+        answering, notes = self._answering(plan, emit, self.places, errands)
         drafting = asyncio.create_task(self.keep_drafts(plan, answering.draft))
         try:
             answer = await answering.answer(has_waited=has_waited)
@@ -348,7 +314,7 @@ class Session(Books):
 
     async def _unsent(self, plan: Plan, *, status: Status, error: LLMMagicError | None = None) -> Outcome:
         """Keep an ask that has waited, and will not be sent any more."""
-        answering = Answering(plan, emit=lambda _event: None, places=self._places)
+        answering = Answering(plan, emit=lambda _event: None, places=self.places)
         answer = answering.ended(status=status, error=error)
         await self.keep(plan, answer)
         return Outcome(turn=answer.turn, error=answer.error)

@@ -186,7 +186,7 @@ class Clients:
             path: Below the address.
             body: JSON, or the fields of a form.
             opening: The headers that open it; one that the user set in its place counts.
-            files: The files of a form, None where it is JSON.
+            files: The files of a form, none where it is JSON.
             connect_s: How long to wait for a connection, in seconds; how long for bytes is the caller's to say: the
                 transport cannot tell the first from later ones.
 
@@ -205,7 +205,7 @@ class Clients:
             path,
             cast_to=object,
             body=body,
-            files=files,
+            files=list(files) or None,
             options=options,
             stream=True,
             stream_cls=AsyncStream[object],

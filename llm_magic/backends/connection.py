@@ -43,9 +43,11 @@ class Call:
     Attributes:
         path: Below the address, with its slash: "/embeddings".
         body: JSON; with files the form's further fields.
-        files: Parts of a form by field: (file name, bytes, media type). Count >= 1 makes it multipart.
+        files: Parts of a form: field and (file name, bytes, media type), a field as often as it has files; none
+            makes it JSON.
         model: The model asked for, for errors.
         has_image: The body holds a picture, for errors.
+        feature: What of the server it asks for ("embeddings"), for errors; "" for chat.
         is_streaming: False where the answer comes in one piece: its first byte is there when all of it is.
         timeouts: How long to wait.
         max_retries: How often to try again before it is accepted. Count.
@@ -53,9 +55,10 @@ class Call:
 
     path: str
     body: Mapping[str, Any]
-    files: Mapping[str, tuple[str, bytes, str]] | None = None
+    files: Sequence[tuple[str, tuple[str, bytes, str]]] = ()
     model: str = ""
     has_image: bool = False
+    feature: str = ""
     is_streaming: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_retries: int = 2
@@ -162,7 +165,13 @@ class Connection:
         retries, body = 0, call.body
         while True:
             taken = await self._take(call, retries)
-            asked = self.asked(model=call.model, has_image=call.has_image, retries=retries, secret=taken.secret)
+            asked = self.asked(
+                model=call.model,
+                has_image=call.has_image,
+                feature=call.feature,
+                retries=retries,
+                secret=taken.secret,
+            )
             try:
                 response = await self._open(call, body, taken, first_byte_s=timeouts.first_byte_s)
             except TimeoutError as exc:
@@ -199,13 +208,20 @@ class Connection:
             raise failures.refused(exc, self.asked(secret=taken.secret)) from exc
 
     def asked(
-        self, *, model: str = "", has_image: bool = False, retries: int = 0, secret: str | None = None
+        self,
+        *,
+        model: str = "",
+        has_image: bool = False,
+        feature: str = "",
+        retries: int = 0,
+        secret: str | None = None,
     ) -> failures.Asked:
         """Who is asked for what, as far as an error tells of it.
 
         Args:
             model: The model.
             has_image: The request holds a picture.
+            feature: What of the server is asked for, "" for chat.
             retries: Retries so far. Count.
             secret: What the request was opened with.
         """
@@ -216,6 +232,7 @@ class Connection:
             secrets=tuple(filter(None, (secret, *self.opened_by.secrets(), *self._clients.secrets()))),
             provider=self.provider,
             has_image=has_image,
+            feature=feature,
             retries=retries,
         )
 

@@ -138,6 +138,7 @@ _STATUSES: Mapping[int, tuple[Kind, str, str | None]] = {
     413: (RequestRejectedError, "The request is too large", "send less at once"),
     429: (RateLimitedError, "Too many requests", "try again in a moment, or ask less at once"),
 }
+_NO_SUCH_PLACE = (404, 405)
 _REACHED_NOBODY = frozenset(("ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "PoolTimeout"))
 
 
@@ -152,6 +153,7 @@ class Asked:
         secrets: What must not be shown.
         provider: Provider id, None where unknown.
         has_image: The request holds a picture.
+        feature: What of the server was asked for ("embeddings"), "" for chat.
         retries: Retries so far. Count.
         request_id: The server's id of the request, None where unknown.
     """
@@ -162,6 +164,7 @@ class Asked:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     provider: str | None = None
     has_image: bool = False
+    feature: str = ""
     retries: int = 0
     request_id: str | None = None
 
@@ -260,6 +263,18 @@ def no_completion(read: str, asked: Asked) -> BackendError:
     )
 
 
+def no_such_reply(read: str, wanted: str, asked: Asked) -> BackendError:
+    """The error for a reply of another kind than an endpoint gives."""
+    words = one_line(read, asked.secrets) or "an empty reply"
+    return _error(
+        RequestRejectedError,
+        f"The server's reply holds no {wanted}: {words}",
+        asked,
+        hint="check model and base_url",
+        is_billable=True,
+    )
+
+
 def no_model_list(asked: Asked) -> BackendError:
     """The error for a reply to "which models?" that names none."""
     return _error(RequestRejectedError, f"{asked.address} does not list its models", asked, hint="name one with -m")
@@ -291,6 +306,8 @@ def _meant(kind: Kind, status: int, text: str, asked: Asked) -> tuple[Kind, str,
         return kind, "The server failed", "try again later"
     if status in _MODEL_STATUSES and _MODEL_MISSING.search(text):
         return kind, "There is no such model", _model_hint(asked)
+    if status in _NO_SUCH_PLACE and asked.feature:
+        return kind, f"{asked.address} has no {asked.feature}", "name a model of a server that has, with model="
     kind, says, hint = _STATUSES.get(status, (kind, "The request was refused", None))
     return kind, says, hint.format(key_name=asked.key_name) if hint else None
 

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
     from ..events import Event
     from .base import Request
+    from .connection import Call, Revise
     from .openai import OpenAIBackend
+    from .posting import Posted
 
+# What its server has beside chat, as it is started.
+_PATHS = frozenset(("/completions",))
 _LOG_DAYS = 7
 _LOG_NAME = re.compile(r"local-(\d+)(-[0-9a-f]+)?\.log")
 # After a connection broke: how long its process may take to be gone, which tells a death from a mere fault.
@@ -148,6 +152,17 @@ class LocalBackend:
                 may_restart = False
             else:
                 return
+
+    def has_path(self, path: str) -> bool:
+        """It knows of an endpoint at that path: beside chat it completes text."""
+        return path in _PATHS
+
+    async def post(self, call: Call, *, revise: Revise | None = None) -> Posted:
+        """Send a request to an endpoint and read its reply; see ``posting.Posting``."""
+        running, retired = await asyncio.to_thread(self._ready)
+        if retired is not None:
+            await retired.client.aclose()
+        return await running.client.post(replace(call, max_retries=0), revise=revise)
 
     async def aclose(self) -> None:
         """End the process; the next request starts a new one."""

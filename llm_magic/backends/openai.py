@@ -20,6 +20,7 @@ from .base import BackendInfo
 from .clients import Transport
 from .connection import Accepted, Call, Connection
 from .dialect import Dialect, is_prefixed
+from .posting import post
 from .reading import read_reply
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from ..providers import Profile
     from ..providers.profile import Way
     from .base import Continues, Request
+    from .connection import Revise
     from .dialect import Body
+    from .posting import Posted
 
 _PATH = "/chat/completions"
 
@@ -173,6 +176,14 @@ class OpenAIBackend:
                     yield event
         finally:
             await accepted.response.aclose()
+
+    def has_path(self, path: str) -> bool:  # noqa: ARG002  # only the server knows
+        """It knows of an endpoint at that path; the server may refuse it all the same."""
+        return True
+
+    async def post(self, call: Call, *, revise: Revise | None = None) -> Posted:
+        """Send a request to an endpoint and read its reply; see ``posting.Posting``."""
+        return await post(self.connection, call, revise=revise)
 
     async def models(self) -> list[Mapping[str, Any]]:
         """The models the server offers, as it describes them.

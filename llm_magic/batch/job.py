@@ -69,11 +69,11 @@ class Job:
         self._n_workers = min(in_flight, len(rows.prompts))
         self._workers: list[asyncio.Task[None]] = []
         self._is_over = self._is_stopping = False
-        self._future: Future[None] = session.submit(self._run(), job=self)
+        self._future: Future[None] = session.jobs.submit(self._run(), job=self)
 
     def cancel(self) -> None:
         """Stop: close the connections, keep what came. From any thread, a signal handler too; returns at once."""
-        self._session.on_loop(self._stop)
+        self._session.jobs.call(self._stop)
 
     def settled(self) -> list[Result]:
         """The results as they stand; what was not asked says why, where an error is the reason."""

@@ -122,7 +122,7 @@ def map(  # noqa: A001  # the name users know; here it is llm_magic.map
     """
     named = {"schema": schema, "model": model, "system": system}
     order = _order(prompts, template, named | options, in_flight=in_flight, on_error=on_error, names=_caller())
-    if order.session.is_engine_here:
+    if order.session.jobs.is_here:
         raise SessionBusyError("map() was called from inside an answer.", hint="await amap() instead")
     if not order.rows.prompts:
         return _keep(order, None)

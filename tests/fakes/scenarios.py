@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes.answers import answer_to, count_tokens, echo, error, last_text, refusal_of, text_of_delta, words
 from tests.fakes.choices import mixed_choices, whole_choices
+from tests.fakes.endpoints_scenarios import Endpoints, is_endpoint
 from tests.fakes.places import error_in, headers_in, model_in
 from tests.fakes.typed_answers import typed_event
 
@@ -43,6 +44,7 @@ class Scenarios:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self._seen: dict[bytes, int] = {}
+        self._endpoints = Endpoints()
 
     async def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
@@ -55,6 +57,8 @@ class Scenarios:
             await exchange.reply(200, b"<html>a page</html>", headers={"content-type": "text/html"})
         elif path.endswith("/models"):
             await exchange.reply(200, _models())
+        elif is_endpoint(path):
+            await self._endpoints.answer(exchange, path)
         elif not path.endswith("/chat/completions"):
             await exchange.reply(404, error(f"Unknown request URL: {path}.", "unknown_url"))
         elif not isinstance(exchange.body.get("messages"), list) or not exchange.body.get("model"):

@@ -10,7 +10,9 @@ from llm_magic.events import TextDelta
 from llm_magic.testing import ScriptedBackend, check_backend, says
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 def conversations() -> None:
@@ -92,3 +94,22 @@ def columns(table: pd.DataFrame) -> None:
     filled: pd.DataFrame = llm_magic.map(table, template="{{ text }}", on_error="raise", progress=False)
     before: pd.DataFrame | None = llm_magic.last_map()
     print(moods, filled, before)
+
+
+def endpoints(table: pd.DataFrame) -> None:
+    """What servers have beside chat."""
+    vector: NDArray[np.float32] = llm_magic.embed("a", dimensions=256)
+    rows: NDArray[np.float32] = llm_magic.embed(["a", "b"], model="m")
+    frame: pd.DataFrame = llm_magic.embed(table["text"], timeout_s=10)
+    text: str = llm_magic.complete([[1, 2], [3]], model="m", max_tokens=5).text
+    sound: bytes = llm_magic.speak("a", voice="nova", format="wav").data
+    said: str = llm_magic.transcribe("talk.mp3", language="en")
+    language: str | None = llm_magic.transcribe(b"", model="m").language
+    print(vector, rows, frame, text, sound, said, language, llm_magic.image("a", n=2))
+
+
+async def awaited_endpoints() -> None:
+    """On a loop."""
+    rows: NDArray[np.float32] = await llm_magic.aembed(["a"])
+    text: str = (await llm_magic.acomplete("a", model="m")).texts[0]
+    print(rows, text, await llm_magic.aimage("a"), await llm_magic.aspeak("a"), await llm_magic.atranscribe(b""))

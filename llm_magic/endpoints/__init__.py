@@ -1,0 +1,1 @@
+"""What servers have beside chat: embeddings, the old completions, pictures, speech, transcription."""
