@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .api import Conversation, ask, calls, conversation, models, on_call, usage
+    from .backends.azure import AzureOpenAIBackend
     from .backends.local import LocalBackend
     from .backends.openai import OpenAIBackend
-    from .backends.registry import register_backend
+    from .backends.registry import load_backend, register_backend
     from .batch.mapping import amap, last_map, map  # noqa: A004  # here it is llm_magic.map
     from .endpoints.completing import acomplete, complete
     from .endpoints.embedding import aembed, embed
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 # Where each public name lives.
 _HOMES = {
     "AuthenticationError": "errors",
+    "AzureOpenAIBackend": "backends.azure",
     "BackendError": "errors",
     "BackendTimeoutError": "errors",
     "BudgetExceededError": "errors",
@@ -95,6 +97,7 @@ _HOMES = {
     "embed": "endpoints.embedding",
     "image": "endpoints.pictures",
     "last_map": "batch.mapping",
+    "load_backend": "backends.registry",
     "map": "batch.mapping",
     "models": "api",
     "on_call": "api",
@@ -113,6 +116,7 @@ _HOMES = {
 }
 __all__ = [
     "AuthenticationError",
+    "AzureOpenAIBackend",
     "BackendError",
     "BackendTimeoutError",
     "BudgetExceededError",
@@ -151,6 +155,7 @@ __all__ = [
     "embed",
     "image",
     "last_map",
+    "load_backend",
     "map",
     "models",
     "on_call",

@@ -71,6 +71,7 @@ class Transport:
         proxy: Address of a proxy, "" for none at all; None takes the environment's.
         user_agent: The User-Agent header; "" tells neither name nor machine.
         http_options: Further arguments of the HTTP client; the named ones above go before them.
+        is_ours_first: Our own name is said before ``user_agent``, unless that is "".
     """
 
     max_connections: int | None = None
@@ -78,6 +79,7 @@ class Transport:
     proxy: str | None = field(default=None, repr=False)
     user_agent: str | None = None
     http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_ours_first: bool = False
 
     def __post_init__(self) -> None:
         for name in self.http_options:
@@ -99,6 +101,7 @@ class Clients:
         environ: Where references lead.
 
     Attributes:
+        base_url: The same.
         given: The same.
         options: The same, without the headers in them.
         headers: All headers of the user's, by their names.
@@ -124,7 +127,7 @@ class Clients:
         environ: Mapping[str, str],
     ) -> None:
         _check(transport, options, given)
-        self.given, self._base_url, self._project = given, base_url, project
+        self.given, self.base_url, self._project = given, base_url, project
         if transport.proxy:
             transport = replace(transport, proxy=endpoint.resolved(transport.proxy, environ))
         self._transport = transport
@@ -144,6 +147,7 @@ class Clients:
             if not endpoint.is_secret(name) and name not in self._references
         }
         state["options"] = _harmless(self.options)
+        state["base_url"] = endpoint.shown_url(self.base_url)
         proxy = self._transport.proxy
         state["_transport"] = replace(
             self._transport,
@@ -267,13 +271,12 @@ class Clients:
         arguments = dict(self.options)
         has_own_address = bool(_OWN_ADDRESS & arguments.keys())
         if "http_client" not in arguments:
-            arguments["http_client"] = _http_client(None if has_own_address else self._base_url, self._transport)
+            arguments["http_client"] = _http_client(None if has_own_address else self.base_url, self._transport)
         if not has_own_address:
-            arguments["base_url"] = self._base_url
+            arguments["base_url"] = self.base_url
         if not self.has_own_key:
             arguments["api_key"] = _PLACEHOLDER
-        agent = self._transport.user_agent
-        agent = user_agent() if agent is None else agent
+        agent = _user_agent(self._transport)
         telltales: dict[str, Any] = dict.fromkeys(_TELLTALES, openai.Omit()) if agent == "" else {}
         client = openai.AsyncOpenAI(default_headers={**telltales, "User-Agent": agent, **self.headers}, **arguments)
         # The SDK reads these from the environment, too: they are OpenAI's business alone.
@@ -281,11 +284,14 @@ class Clients:
         return client
 
 
-def user_agent() -> str:
+def _user_agent(transport: Transport) -> str:
     """What we call ourselves."""
     import openai
 
-    return f"llm_magic/{__version__} (openai/{openai.__version__})"
+    ours, agent = f"llm_magic/{__version__} (openai/{openai.__version__})", transport.user_agent
+    if agent is None:
+        return ours
+    return f"{ours} {agent}" if agent and transport.is_ours_first else agent
 
 
 def _check(transport: Transport, options: Mapping[str, Any], given: Any) -> None:
@@ -300,7 +306,7 @@ def _check(transport: Transport, options: Mapping[str, Any], given: Any) -> None
             f"A client of type {type(given).__name__} cannot be used.", hint="give an openai.AsyncOpenAI"
         )
     whole = "client" if given is not None else "http_client" if "http_client" in options else None
-    if whole and transport != Transport(user_agent=transport.user_agent):
+    if whole and transport != Transport(user_agent=transport.user_agent, is_ours_first=transport.is_ours_first):
         raise ConfigurationError(
             f"Proxy, connections, redirects and http_options cannot be set beside {whole}.",
             hint=f"set them on the {whole} that is given",

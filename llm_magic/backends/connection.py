@@ -10,11 +10,12 @@ organizations are put on each request here, since they may be another's the next
 from __future__ import annotations
 
 import asyncio
+import copy
 import importlib
 import os
 import sys
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from .. import catalog
@@ -117,6 +118,7 @@ class Connection:
         url = str(getattr(client, "base_url", "") or "") or base_url
         url = url or endpoint.first(environ, endpoint.URL_VARIABLES)[1] or endpoint.OPENAI_URL
         self.base_url = endpoint.base_url(endpoint.resolved(url, environ))
+        self._url_variable = endpoint.referred(url)
         self.is_openai = (urlsplit(self.base_url).hostname or "").endswith(".openai.com")
         if self.is_openai:
             organization = organization or environ.get("OPENAI_ORG_ID")
@@ -140,10 +142,22 @@ class Connection:
     def __repr__(self) -> str:
         return f"Connection(base_url={endpoint.shown_url(self.base_url)!r})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything; an address without the credentials in it."""
+        return {**self.__dict__, "base_url": endpoint.shown_url(self.base_url)}
+
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
+        if url := os.environ.get(self._url_variable or ""):
+            self.base_url = self._clients.base_url = endpoint.base_url(url)
         if self.is_openai and not self.opened_by.keys:
             self.opened_by = _credentials(None, None, self.opened_by.organizations, os.environ)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A copy within the process keeps what a pickle must not hold.
+        made = type(self).__new__(type(self))
+        made.__dict__.update({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
+        return made
 
     async def send(
         self, call: Call, *, revise: Revise | None = None
@@ -268,12 +282,16 @@ class Connection:
     async def _open(self, call: Call, body: Mapping[str, Any], taken: Taken, *, first_byte_s: float) -> Any:
         async with asyncio.timeout(first_byte_s):
             return await self._clients.post(
-                call.path,
+                self._path(call),
                 body,
                 opening=taken.headers,
                 files=call.files,
                 connect_s=min(_CONNECT_S, first_byte_s),
             )
+
+    def _path(self, call: Call) -> str:
+        """Where a request goes, below the address."""
+        return call.path
 
     def _limits(self, call: Call) -> tuple[Timeouts, int]:
         """Timeouts and retries: those of this connection, else the request's."""
@@ -298,8 +316,7 @@ def _credentials(api_key: Any, key_name: str | None, organization: Any, environ:
         variable = endpoint.first(environ, endpoint.KEY_VARIABLES)[0]
         keys = credentials.from_variable(variable, environ) if variable else ()
         name = name or variable or "OPENAI_API_KEY"
-    organizations = (organization,) if isinstance(organization, str) else tuple(organization or ())
-    return Credentials(keys, organizations=tuple(filter(None, organizations)), name=name or "api_key")
+    return Credentials(keys, organizations=credentials.names(organization), name=name or "api_key")
 
 
 def _accepted(response: Any, asked: failures.Asked, *, stall_s: float) -> Accepted:

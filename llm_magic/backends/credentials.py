@@ -15,7 +15,7 @@ from . import endpoint
 from .rotation import Rotation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _NAME = "api_key"
 
@@ -213,6 +213,11 @@ def from_variable(variable: str, environ: Mapping[str, str], *, is_token: bool =
         Key(value=endpoint.checked_key(key, variable), variable=variable, is_token=is_token)
         for key in endpoint.keys_in(text, variable)
     )
+
+
+def names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Organizations as they were given: none, one, or several."""
+    return tuple(filter(None, (given,) if isinstance(given, str) else given or ()))
 
 
 def missing(host: str | None, name: str) -> AuthenticationError:

@@ -15,14 +15,14 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .. import providers
 from ..config import Config
 from ..content import TextPart
-from ..errors import BackendError, RequestRejectedError, StreamInterruptedError
+from ..errors import BackendError, ConfigurationError, RequestRejectedError, StreamInterruptedError, did_you_mean
 from ..events import Notice
-from . import weights
+from . import configuration, weights
 from .base import BackendInfo
 from .child import ServerProcess, ServerSettings
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # What its server has beside chat, as it is started.
 _PATHS = frozenset(("/completions",))
+_ARGUMENTS = ("model_path", "threads", "context_tokens")
 _LOG_DAYS = 7
 _LOG_NAME = re.compile(r"local-(\d+)(-[0-9a-f]+)?\.log")
 # After a connection broke: how long its process may take to be gone, which tells a death from a mere fault.
@@ -94,6 +95,25 @@ class LocalBackend:
         self._running: _Running | None = None
         self._lock = threading.Lock()
         self._process_id = os.getpid()
+
+    def to_config(self) -> dict[str, Any]:
+        """What it is made with, as data; see ``OpenAIBackend.to_config``."""
+        given = {"model_path": self._model_path and str(self._model_path), "threads": self._threads}
+        arguments = {**given, "context_tokens": self._context_tokens}
+        return configuration.written(self.name, {key: value for key, value in arguments.items() if value is not None})
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | str | os.PathLike[str]) -> Self:
+        """The backend that :meth:`to_config` wrote down.
+
+        Raises:
+            ConfigurationError: It is another provider's, or an argument does not fit.
+        """
+        arguments = configuration.own(config, cls.name)
+        for name in arguments:
+            if name not in _ARGUMENTS:
+                raise ConfigurationError(f"LocalBackend has no argument {name!r}.", hint=did_you_mean(name, _ARGUMENTS))
+        return cls(**arguments)
 
     def __repr__(self) -> str:
         return f"LocalBackend(model={self.model!r}, is_running={self.is_running})"

@@ -6,16 +6,17 @@ Replies are read as JSON, without the SDK's typed objects, which cost seven time
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .. import catalog, providers
 from ..content import ImagePart
 from ..errors import ConfigurationError, did_you_mean
 from ..events import Completed, Notice, Opened
-from ..providers.profile import PREFIX_FORMS
-from . import endpoint, failures
+from ..providers.profile import PREFIX_FORMS, Profile
+from . import configuration, endpoint, failures
 from .base import BackendInfo
 from .clients import Transport
 from .connection import Accepted, Call, Connection
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from ..events import Event
-    from ..providers import Profile
     from ..providers.profile import Way
     from .base import Continues, Request
     from .connection import Revise
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .posting import Posted
 
 _PATH = "/chat/completions"
+NOT_GIVEN = ("self", "environ", "options", "__class__")
+_SECRETS = ("api_key", "azure_ad_token")
 
 
 class OpenAIBackend:
@@ -52,7 +54,7 @@ class OpenAIBackend:
         headers: Sent beside the SDK's own; a header of "" blanks one of them, a value may be "env:NAME".
         client: An ``AsyncOpenAI`` (or Azure's, or anything with its ``post``) that is used as it is.
         name: What ledger and errors call it; None takes the profile's, else "openai".
-        profile: What is known of the provider; None takes the one behind the address.
+        profile: What is known of the provider, or its name; None takes the one behind the address.
         continues: How the server goes on with a partial answer: "ask" where it has to be asked to, as everywhere;
             else how it is told that the last message is the beginning of the answer. "plain" where it takes every
             last message of the assistant's for that (llama.cpp), "prefix" where the message says so (Mistral,
@@ -73,6 +75,11 @@ class OpenAIBackend:
         ConfigurationError: An argument is unknown or does not fit.
     """
 
+    provider_name = "openai"
+    connection: Connection
+    name: str
+    _given: dict[str, Any]
+
     def __init__(
         self,
         *,
@@ -83,7 +90,7 @@ class OpenAIBackend:
         headers: Mapping[str, str] | None = None,
         client: Any = None,
         name: str | None = None,
-        profile: Profile | None = None,
+        profile: Profile | str | None = None,
         continues: Way | None = None,
         key_name: str | None = None,
         queries_per_second: float | None = None,
@@ -95,9 +102,11 @@ class OpenAIBackend:
         environ: Mapping[str, str] = os.environ,
         **options: Any,
     ) -> None:
+        # Before any other name is there: what it was made with, to be written down.
+        given = {key: value for key, value in locals().items() if key not in NOT_GIVEN}
         # Other wrappers' configurations name their own source of models here: harmless, and dropped.
         options.pop("model_src", None)
-        self.connection = Connection(
+        connection = Connection(
             api_key=api_key,
             base_url=base_url,
             organization=organization,
@@ -116,7 +125,21 @@ class OpenAIBackend:
             environ=environ,
             options=options,
         )
-        self._profile = profile or providers.at(self.connection.base_url)
+        found = providers.named(profile) if isinstance(profile, str) else profile
+        self._begin(connection, given=given | options, name=name, profile=found, continues=continues)
+
+    def _begin(
+        self,
+        connection: Connection,
+        *,
+        given: Mapping[str, Any],
+        name: str | None,
+        profile: Profile | None,
+        continues: Way | None = None,
+    ) -> None:
+        self.connection = connection
+        self._given = {key: value for key, value in given.items() if value is not None and key not in _SECRETS}
+        self._profile = profile or providers.at(connection.base_url)
         quirks = self._profile.quirks if self._profile else providers.Quirks()
         self._continues = _checked_way(continues or quirks.continues)
         self._dialect = Dialect(replace(quirks, continues=continues or quirks.continues))
@@ -124,6 +147,57 @@ class OpenAIBackend:
 
     def __repr__(self) -> str:
         return f"OpenAIBackend(name={self.name!r}, base_url={endpoint.shown_url(self.connection.base_url)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what it was made with, as far as that may be a secret."""
+        return {**self.__dict__, "_given": configuration.harmless(self._given)}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = type(self).__new__(type(self))
+        own = {"_given": dict(self._given), "connection": copy.deepcopy(self.connection, memo)}
+        made.__dict__.update(self.__dict__, _dialect=copy.deepcopy(self._dialect, memo), **own)
+        return made
+
+    def to_config(self) -> dict[str, Any]:
+        """What it was made with, as data: ``{"provider": …, "config": {…}}``, secrets as references.
+
+        Raises:
+            ConfigurationError: A secret is known by its value only, or an argument is no plain value.
+        """
+        found = {key: value for key, value in self._found_arguments().items() if value is not None}
+        arguments = found | self._given
+        if isinstance(profile := arguments.get("profile"), Profile):
+            arguments["profile"] = _named(profile)
+        return configuration.written(self.provider_name, arguments)
+
+    def to_toml(self) -> str:
+        """The same as TOML, for :func:`llm_magic.load_backend`.
+
+        Raises:
+            ConfigurationError: As :meth:`to_config`.
+        """
+        return configuration.to_toml(self.to_config())
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | str | os.PathLike[str]) -> Self:
+        """The backend that :meth:`to_config` wrote down.
+
+        Args:
+            config: The whole of it, or the path of a TOML file.
+
+        Raises:
+            AuthenticationError: A variable it refers to is not set.
+            ConfigurationError: It is another provider's, or an argument does not fit.
+        """
+        return cls(**configuration.own(config, cls.provider_name))
+
+    def _found_arguments(self) -> dict[str, Any]:
+        """What was found in the environment, or is written in another form than it was given: keys by reference."""
+        url = self.connection.base_url
+        return {
+            "api_key": self.connection.opened_by.references(),
+            "base_url": None if url == endpoint.OPENAI_URL or "client" in self._given else url,
+        }
 
     def info(self) -> BackendInfo:
         """What is true of the backend as a whole; asks no server."""
@@ -237,6 +311,16 @@ def _call(request: Request, body: Body) -> Call:
         timeouts=request.timeouts,
         max_retries=request.max_retries,
     )
+
+
+def _named(profile: Profile) -> str:
+    """A profile by its name, where that says it all."""
+    if providers.find(profile.name) != profile:
+        raise ConfigurationError(
+            f"The profile {profile.name!r} was changed, which cannot be written to a configuration.",
+            hint="register it with llm_magic.register_profile(), or in a file of profiles",
+        )
+    return profile.name
 
 
 def _checked_way(continues: str) -> Continues:

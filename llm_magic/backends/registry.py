@@ -11,12 +11,12 @@ import hashlib
 import os
 import threading
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import catalog
 from ..errors import ConfigurationError, did_you_mean
-from . import choosing, endpoint
+from . import choosing, configuration, endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .base import Backend
 
 GROUP = "llm_magic.backends"
+_OURS = {"openai": "openai:OpenAIBackend", "azure": "azure:AzureOpenAIBackend", "local": "local:LocalBackend"}
 _SALT = os.urandom(16)
 Factory: TypeAlias = "Callable[..., Backend]"
 _registered: dict[str, Factory] = {}
@@ -78,9 +79,34 @@ def factory(name: str) -> Factory:
     return loaded
 
 
+def load_backend(source: Mapping[str, Any] | str | os.PathLike[str]) -> Backend:
+    """The backend that a configuration describes.
+
+    Args:
+        source: ``{"provider": NAME, "config": {…}}``, or the path of a TOML file that holds it. NAME is a registered
+            backend's; the configuration is what it is made with.
+
+    Raises:
+        ConfigurationError: It is none, the provider is unknown, or an argument does not fit.
+        AuthenticationError: A variable it refers to is not set.
+    """
+    provider, config = configuration.read(source)
+    make = factory(provider)
+    from_config = getattr(make, "from_config", None)
+    if from_config is not None:
+        made: Backend = from_config({"provider": provider, "config": config})
+        return made
+    try:
+        return make(**config)
+    except TypeError as exc:
+        raise ConfigurationError(f"The configuration of {provider!r} does not fit: {exc}.") from exc
+
+
 @functools.cache
 def _entry_points() -> Mapping[str, Any]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    # Ours are there from a source tree, too, where no package is installed.
+    own = [EntryPoint(name=name, value=f"{__package__}.{place}", group=GROUP) for name, place in _OURS.items()]
+    return {point.name: point for point in (*own, *entry_points(group=GROUP))}
 
 
 def model_name(look_up: Callable[[str], Value]) -> str:

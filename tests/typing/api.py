@@ -75,6 +75,11 @@ def module() -> None:
     )
     providers: pd.DataFrame = llm_magic.profiles()
     print(profile.quirks.names, providers)
+    azure = llm_magic.AzureOpenAIBackend(azure_endpoint="https://x", api_version="1", api_key=["k", lambda: "k2"])
+    described: dict[str, Any] = azure.to_config()
+    written: str = OpenAIBackend.from_config(described).to_toml()
+    loaded: str = llm_magic.load_backend(described).name
+    print(written, loaded, OpenAIBackend(organization=("a", "b"), queries_per_second=0.5, profile="ollama"))
     llm_magic.allow_nested()
 
     @llm_magic.tool(read_only=True, timeout_s=2.0)

@@ -136,6 +136,8 @@ def test_addresses_are_shown_bare(given: str, used: str) -> None:
 
     assert backend.info().base_url == used
     assert "secret" not in f"{backend!r} {backend.info()!r}"
+    assert b"secret" not in pickle.dumps(backend)
+    assert copy.deepcopy(backend).connection.base_url == backend.connection.base_url
 
 
 def test_a_full_endpoint_is_asked_where_it_is(fake_server: FakeServer) -> None:
