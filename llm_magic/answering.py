@@ -122,6 +122,8 @@ class Answer:
 
 NoteRound: TypeAlias = "Callable[[Turn, int], None]"
 NoteSent: TypeAlias = "Callable[[Request], None]"
+# Called before a request is sent: gives it back as it is to be sent, or raises an LLMMagicError.
+Admit: TypeAlias = "Callable[[Request, Callable[[Event], None]], Request]"
 
 
 class Answering:
@@ -135,6 +137,7 @@ class Answering:
         checks: Look at every event; see :data:`~llm_magic.rounds.Check`.
         note_sent: Told of each request that is about to be sent.
         note_round: Told of each request that is over and on which another follows, with its number.
+        admit: Looks at every request before it is sent.
         patience: The time the turn may take.
     """
 
@@ -148,6 +151,7 @@ class Answering:
         checks: Sequence[Check] = (),
         note_sent: NoteSent | None = None,
         note_round: NoteRound | None = None,
+        admit: Admit | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._plan = plan
@@ -157,6 +161,7 @@ class Answering:
         self._checks = checks
         self._note_sent = note_sent
         self._note_round = note_round
+        self._admit = admit
         self._start = time.monotonic()
         self._notices = list(plan.base.notices)
         self._steps = list(plan.base.steps)
@@ -208,6 +213,8 @@ class Answering:
     async def _send(self, *, has_waited: bool) -> LLMMagicError | None:
         """Send the request and take its answer, to its end; what it failed with, None where the answer is whole."""
         try:
+            if self._admit is not None:
+                self._round.request = self._admit(self._round.request, self.tell)
             async with self._places.taken(self.tell, has_waited=has_waited):
                 if self._note_sent is not None:
                     self._note_sent(self._round.request)

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, get_args
 
-from . import export
+from . import export, offers
 from . import slots as base
 from .archive import Scope
 from .asks import Ask, limits_of
@@ -69,8 +69,9 @@ class Conversation(base.Conversation):
             parts: Text, pictures, DataFrames …, in order; see ``register_content`` for more.
             options: ``schema`` (the type of the answer, see docs/typed.md), ``json_output`` (True: any JSON object),
                 ``tools`` (a list of functions, methods, pydantic models or schemas the model may call), ``keep``
-                (default True), ``fresh`` (default False), ``timeout_s``, any setting of ``%chat config`` by name, and
-                any other request parameter by its OpenAI name.
+                (default True), ``fresh``, ``force`` (default False), ``timeout_s``, any setting of ``%chat config`` by
+                name, and any other request parameter by its OpenAI name. ``budget`` is that of this ask: US dollars
+                (0.05), or tokens ("20000tok").
 
         Raises:
             Interrupted: The user interrupted; what had arrived is kept.
@@ -258,7 +259,7 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
     """An ask with Python keyword options: ours, settings, and request parameters."""
     rest = by_own_names(options)
     is_kept, is_fresh = rest.pop("keep", ask.is_kept), rest.pop("fresh", ask.is_fresh)
-    timeout_s = rest.pop("timeout_s", ask.timeout_s)
+    timeout_s, is_forced = rest.pop("timeout_s", ask.timeout_s), rest.pop("force", ask.is_forced)
     schema = schema_among(rest)
     # A turn that is asked again in another form was sent with one of its own.
     before = {name: value for name, value in ask.params.items() if name != "response_format" or schema is None}
@@ -273,6 +274,7 @@ def with_options(ask: Ask, options: Mapping[str, Any], *, backend: Backend | Non
         tools=tools,
         tool_names=tool_names,
         schema=schema or ask.schema,
+        is_forced=is_forced,
         backend=backend,
         settings={**ask.settings, **settings},
         params={**{name: value for name, value in before.items() if name not in settings}, **params},
@@ -352,36 +354,24 @@ def calls() -> pd.DataFrame:
     return session().calls.to_frame()
 
 
-def models(contains: str = "") -> pd.DataFrame:
-    """The models the configured server offers: one row each, sorted by id.
+def models(contains: str = "", *, refresh: bool = False) -> pd.DataFrame:
+    """The models the configured server offers, and what is known of them; columns as ``offers.models_frame``.
 
     Args:
         contains: Only those whose id contains this, whatever its case.
+        refresh: Ask the server again: its list is asked for once a session.
 
     Raises:
         BackendError: The server cannot be asked.
     """
-    return models_frame(session(), contains)
+    return models_frame(session(), contains, refresh=refresh)
 
 
-def models_frame(owner: Session, contains: str = "") -> pd.DataFrame:
-    """As :func:`models`, of any session: columns id, owner (string), created (datetime64[ns, UTC])."""
-    import pandas as pd
-
-    from .safe_frames import DataFrame
-
-    rows = owner.run(owner.models())
-    found = sorted((row for row in rows if contains.lower() in str(row["id"]).lower()), key=lambda row: str(row["id"]))
-    created = [row.get("created") or None for row in found]
-    return DataFrame(
-        {
-            "id": pd.Series([str(row["id"]) for row in found], dtype="string"),
-            "owner": pd.Series([row.get("owned_by") for row in found], dtype="string"),
-            "created": pd.to_datetime(pd.Series(created, dtype="Float64"), unit="s", utc=True).astype(
-                "datetime64[ns, UTC]"
-            ),
-        }
-    )
+def models_frame(owner: Session, contains: str = "", *, refresh: bool = False) -> pd.DataFrame:
+    """As :func:`models`, of any session."""
+    rows = owner.run(owner.models(is_fresh=refresh))
+    backend = owner.resolve(owner.look_up(owner.current)).backend
+    return offers.models_frame(rows, backend.info(), contains=contains)
 
 
 def last() -> Turn | None:

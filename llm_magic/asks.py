@@ -13,7 +13,7 @@ from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .config import SETTINGS
 from .content import NAME
 from .errors import ConfigurationError
-from .model_info import model_info
+from .model_info import checked_facts
 from .parameters import by_own_names, checked_parameter, expanded
 from .slots import Context, context_messages
 from .turns import Turn, new_id
@@ -55,6 +55,7 @@ class Ask:
         tool_names: Tools handed over to the session before, by name; see :meth:`Session.ask`.
         is_watched: Asked by a blocking call, on whose thread functions can be called meanwhile.
         schema: The type the answer is to have.
+        is_forced: Sent also where it is known that the model cannot do it, or cannot read so much.
         is_attended: Whoever takes the events answers the questions in them; False: a tool that needs the user's word
             does not run.
     """
@@ -75,6 +76,7 @@ class Ask:
     tool_names: tuple[str, ...] = ()
     is_watched: bool = False
     schema: Schema | None = None
+    is_forced: bool = False
     is_attended: bool = False
 
 
@@ -94,6 +96,10 @@ class Plan:
         schema: The type the answer is to have, also where it is known from a former ask; None for none.
         gone: Ids of the slots whose cell is gone, where the notices speak of them.
         cache: Where former answers are, None where none counts.
+        context: The turns sent before the prompt.
+        facts: What the user says of the model, checked.
+        listed: What the server's list says of the model, as far as it has been asked for.
+        drops_oldest: Where the request is too long, the oldest turns are left out.
     """
 
     ask: Ask
@@ -107,6 +113,10 @@ class Plan:
     schema: Schema | None = None
     gone: frozenset[str] = frozenset()
     cache: AnswerCache | None = None
+    context: Context = field(default_factory=Context)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    listed: Mapping[str, Any] = field(default_factory=dict)
+    drops_oldest: bool = False
 
 
 def plan_ask(
@@ -138,9 +148,6 @@ def plan_ask(
     prompt = _signed(ask.prompt, look_up("author").value)
     backend, model = _asked(ask, look_up, resolve)
     info = backend.info()
-    if ask.tools and model_info(model, provider=info.provider).can.tools is False:
-        hint = f"leave them out, or if it does: llm_magic.register_model({model!r}, tools=True)"
-        raise ConfigurationError(f"The model {model} does not call tools.", hint=hint)
     system = look_up("system").value
     if system is None and info.is_local and info.name == "local":
         system = LOCAL_SYSTEM
@@ -186,6 +193,9 @@ def plan_ask(
         base=base,
         asked=asked,
         schema=schema,
+        context=context,
+        facts=checked_facts(look_up("model_info").value or {}),
+        drops_oldest=look_up("overflow").value == "drop_oldest",
     )
 
 

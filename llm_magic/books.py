@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .archive import Archive
+from .gate import Gate
 from .keeper import PATIENCE_S
 from .ledger import row_from_turn
 from .store import Draft
@@ -34,11 +35,13 @@ class Books(Archive):
 
     Attributes:
         last: The turn answered last, kept or not.
+        gate: What asks pass before they are sent, and what knows what has been spent.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.last: Turn | None = None
+        self.gate = Gate(self.config, self.ledger)
 
     def record(self, row: LedgerRow) -> None:
         """Enter a request in the ledger; :meth:`flush` writes it. From any thread."""
@@ -57,6 +60,7 @@ class Books(Archive):
         """Enter a request in the ledger on which another of its turn follows."""
         row = self.row(plan, turn, number)
         self.ledger.add(row)
+        self.gate.pay(plan, row)
         # Those of a turn that is kept are written with it, or with its draft: once, whatever happens.
         if self.keeper is not None and plan.slot is None:
             self.keeper.keep(None, row)
@@ -88,6 +92,7 @@ class Books(Archive):
                     self.note_told(plan.conversation, plan.gone)
             self.last = turn
             self.ledger.add(rows[-1])
+            self.gate.close(plan)
             snapshot = self.snapshot(plan.conversation) if plan.slot is not None else None
         if self.keeper is not None:
             writing = self.keeper.keep(snapshot, *(rows if snapshot is not None else rows[-1:]), ended=turn.id)

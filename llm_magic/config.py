@@ -14,9 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from .budgets import parse_budget
 from .errors import ConfigurationError, did_you_mean
 
-Kind: TypeAlias = Literal["text", "address", "secret", "integer", "number", "flag", "headers", "texts", "object"]
+Kind: TypeAlias = Literal[
+    "text", "address", "secret", "integer", "number", "flag", "headers", "texts", "object", "budget"
+]
 Origin: TypeAlias = Literal["cell", "conversation", "session", "%config", "environment", "default"]
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -29,7 +32,7 @@ class Setting:
     Attributes:
         name: Its name everywhere; ``LLM_MAGIC_<NAME>`` in the environment.
         kind: What its value is: text, texts (one or a list of them), address, secret (texts or functions), integer,
-            number, flag, headers, object (of JSON).
+            number, flag, headers, object (of JSON), budget (dollars or tokens).
         default: Value where no layer has one; None means "not sent" or "not set".
         help: One line; units included.
         environment: Further environment variables, after ``LLM_MAGIC_<NAME>``, first set wins.
@@ -61,7 +64,7 @@ class Setting:
         Raises:
             ConfigurationError: The text does not fit the kind.
         """
-        if self.kind in ("text", "texts", "address", "secret"):
+        if self.kind in ("text", "texts", "address", "secret", "budget"):
             return self.checked(text)
         try:
             match self.kind:
@@ -84,6 +87,9 @@ class Setting:
         """
         if value is None:
             return None
+        if self.kind == "budget":
+            parse_budget(value)
+            return value
         fits = {
             "text": isinstance(value, str),
             "address": isinstance(value, str),
@@ -280,6 +286,25 @@ _ROWS = (
         default=600.0,
         help="seconds to wait between bytes",
         minimum=0.001,
+    ),
+    Setting(
+        name="budget",
+        kind="budget",
+        default=None,
+        help='most to spend in this session, in US dollars or tokens (0.50, "20000tok")',
+    ),
+    Setting(
+        name="overflow",
+        kind="text",
+        default="error",
+        help="what a request does that is too long for the model: error, or drop_oldest leaves out the oldest turns",
+        choices=("error", "drop_oldest"),
+    ),
+    Setting(
+        name="model_info",
+        kind="object",
+        default=None,
+        help='what is known of the model, over our own table: {"window": 8192, "vision": false}',
     ),
     Setting(name="max_retries", kind="integer", default=2, help="retries before the first token", minimum=0),
     Setting(

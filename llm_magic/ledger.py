@@ -11,8 +11,9 @@ import threading
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from .budgets import Spent
 from .frames import typed_frame
-from .reply import dollars
+from .money import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,6 +170,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows: list[LedgerRow] = []
+        self._spent = Spent()
 
     def __repr__(self) -> str:
         return f"<Ledger: {self.total()}>"
@@ -183,6 +185,12 @@ class Ledger:
         """Add a row, for good."""
         with self._lock:
             self._rows.append(row)
+            self._spent += Spent(usd=row.cost_usd or 0.0, tokens=row.total_tokens)
+
+    @property
+    def spent(self) -> Spent:
+        """What the rows so far have cost, as far as prices are known."""
+        return self._spent
 
     def to_frame(self) -> pd.DataFrame:
         """One row per request, columns and dtypes as :func:`frame_of`."""

@@ -104,6 +104,7 @@ _TURN: Mapping[str, Check] = {
     "backend": is_text,
     "requested_model": is_text,
     "model": or_none(is_text),
+    "service_tier": or_none(is_text),
     "request_id": or_none(is_text),
     "latency_s": or_none(is_number),
     "ttft_s": or_none(is_number),

@@ -6,7 +6,6 @@ The bundle made here is what a notebook keeps: safe HTML and safe plain text, ne
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -15,6 +14,7 @@ from . import rendering
 from .errors import ContentError
 from .frames import fields_frame
 from .logprobs import logprobs_frame
+from .money import dollars
 from .schemas import plain_value
 
 if TYPE_CHECKING:
@@ -148,6 +148,11 @@ class Reply:
         return None if self.turn.logprobs is None else logprobs_frame(self.turn.logprobs)
 
     @property
+    def service_tier(self) -> str | None:
+        """The tier the server billed, None where it does not say."""
+        return self.turn.service_tier
+
+    @property
     def request_id(self) -> str | None:
         """The server's id of the request."""
         return self.turn.request_id
@@ -218,20 +223,6 @@ def footer(turn: Turn) -> str:
     if turn.cost_usd:
         pieces.append(dollars(turn.cost_usd))
     return " · ".join(pieces)
-
-
-def dollars(amount_usd: float) -> str:
-    """An amount with as many decimals as it needs to be seen: at least four below a dollar.
-
-    >>> dollars(0.0), dollars(12.3), dollars(0.0123), dollars(0.0000042)
-    ('$0', '$12.30', '$0.0123', '$0.0000042')
-    """
-    if not amount_usd:
-        return "$0"
-    if amount_usd >= 1:
-        return f"${amount_usd:,.2f}"
-    decimals = max(4, 1 - math.floor(math.log10(amount_usd)))
-    return f"${amount_usd:.{decimals}f}"
 
 
 def remarks(turn: Turn) -> list[str]:

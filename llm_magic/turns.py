@@ -145,6 +145,7 @@ class Turn:
         backend: Name of the backend.
         requested_model: The model asked for.
         model: The model that answered, None where none did.
+        service_tier: The tier the server billed, None where it does not say.
         request_id: The server's id of the request.
         at: When it was asked, UTC.
         latency_s: From asking to the end, in seconds.
@@ -179,6 +180,7 @@ class Turn:
     backend: str = ""
     requested_model: str = ""
     model: str | None = None
+    service_tier: str | None = None
     request_id: str | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     latency_s: float | None = None
@@ -225,6 +227,7 @@ class TurnBuilder:
 
     Attributes:
         left_out: Text the model produced that is not part of the answer: what it repeated, or said after a stop string.
+        output_bytes: How much the model produced: what :attr:`output_text` holds, as UTF-8.
     """
 
     def __init__(self, base: Turn, *, clock: Any = time.monotonic) -> None:
@@ -241,6 +244,7 @@ class TurnBuilder:
         self._opened: Opened | None = None
         self._retries = 0
         self.left_out = ""
+        self.output_bytes = 0
         self.usage: Usage | None = None
         self.completed: Completed | None = None
 
@@ -280,16 +284,16 @@ class TurnBuilder:
         """Take the next event."""
         match event:
             case TextDelta(text=text):
-                self._first()
+                self._first(text)
                 self._text.append(text)
             case ReasoningDelta(text=text):
-                self._first()
+                self._first(text)
                 self._reasoning.append(text)
             case RefusalDelta(text=text):
-                self._first()
+                self._first(text)
                 self._refusal.append(text)
             case ToolCallDelta():
-                self._first()
+                self._first(event.name + event.arguments)
                 call = self._calls.setdefault(event.index, ["", "", "", ""])
                 call[0] = call[0] or event.id
                 call[1] += event.name
@@ -320,6 +324,7 @@ class TurnBuilder:
             left_out: What it produced more. Log probabilities are of all tokens or none: they are not kept.
         """
         self.left_out += left_out
+        self.output_bytes += _size(left_out)
         self._logprobs.clear()
 
     def build(
@@ -370,6 +375,7 @@ class TurnBuilder:
             backend=base.backend,
             requested_model=base.requested_model,
             model=done.model if done else None,
+            service_tier=done.service_tier if done else None,
             request_id=request_id or (self._opened.request_id if self._opened else None),
             at=base.at,
             latency_s=self._clock() - self._start,
@@ -392,6 +398,11 @@ class TurnBuilder:
             return None
         return (*before, *new) or None
 
-    def _first(self) -> None:
+    def _first(self, text: str) -> None:
+        self.output_bytes += _size(text)
         if self._ttft_s is None:
             self._ttft_s = self._clock() - self._start
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

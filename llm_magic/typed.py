@@ -71,7 +71,8 @@ def planned(
     """
     schema = ask.schema or types.of(request.params)
     if schema is None:
-        check_form(request.params, info, request.model)
+        if not ask.is_forced:
+            check_form(request.params, info, request.model)
         return None, request, base
     if ask.schema is not None and (ask.params.get(_NAME) or ask.settings.get(_NAME)) is not None:
         raise ConfigurationError("The ask has a schema and a response_format.", hint="leave one of them out")
@@ -141,7 +142,10 @@ def check_form(params: Mapping[str, Any], info: BackendInfo, model: str) -> None
     missing = "typed" if kind == "json_schema" and can.typed is False else ""
     missing = missing or ("json" if kind == "json_object" and can.json is False else "")
     if missing:
-        hint = f"--schema asks in words where it must; llm_magic.register_model({model!r}, {missing}=True) if it does"
+        hint = (
+            "--schema asks in words where it must; --force sends it all the same, and "
+            f"llm_magic.register_model({model!r}, {missing}=True) says that it does"
+        )
         raise ConfigurationError(f"The model {model} does not take response_format {kind}.", hint=hint)
 
 

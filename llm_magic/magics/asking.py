@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import api, interpolation, rendering
-from ..asks import Ask, Plan
+from ..asks import Ask
 from ..background import Background
 from ..content import Message, Part, TextPart
 from ..errors import ConfigurationError, Interrupted, ToolError, did_you_mean
 from ..interrupts import deferred, linger
-from ..reply import Reply, dollars
+from ..reply import Reply
 from ..run import checked
 from ..schemas import schema_of
 from ..slots import Cell
@@ -21,6 +21,7 @@ from ..tools.builtins import BUILTINS
 from ..values import file_parts, image_parts, to_parts
 from ..views.static import Display
 from ..watch import watch
+from .dry_run import plan_bundle
 from .scope import scope
 from .showing import Showing, Views
 from .words import cut
@@ -85,7 +86,7 @@ class Asker:
             raise ConfigurationError("--background is not for %llm.", hint=hint)
         ask = self._ask(parsed, is_kept=is_kept)
         if options.is_dry_run:
-            self.display(plan_bundle(self.session.plan(ask)))
+            self.display(plan_bundle(self.session, self.session.plan(ask)))
             return None
         showing = Showing(
             form=options.form or "markdown",
@@ -183,6 +184,7 @@ class Asker:
             timeout_s=options.timeout_s,
             tools=toolset([self._tool(text, names) for text in options.tools]),
             schema=_schema(options, names),
+            is_forced=options.is_forced,
         )
 
     def _prompt(self, parsed: Parsed, names: dict[str, Any], limits: Limits) -> tuple[Part, ...]:
@@ -250,34 +252,6 @@ def _schema(options: AskOptions, names: dict[str, Any]) -> Schema | None:
         says = f"--schema {cut(text)} cannot be evaluated: {type(exc).__name__}: {exc}"
         raise ConfigurationError(says, hint='quote an expression with spaces: --schema "dict[str, int]"') from exc
     return schema_of(value)
-
-
-def plan_bundle(plan: Plan) -> dict[str, str]:
-    """What ``--dry-run`` shows: who would be asked what, how many tokens, at which price."""
-    from .. import catalog, tokens
-    from ..counts import Usage
-
-    request = plan.request
-    counted = tokens.count_messages(request.messages, request.model)
-    usage = Usage(input_tokens=counted.tokens, total_tokens=counted.tokens)
-    cost = 0.0 if plan.info.is_local else catalog.cost_usd(usage, request.model, provider=plan.info.provider)
-    sign = "~" if counted.is_estimate else ""
-    price = "price unknown" if cost is None else "free" if plan.info.is_local else f"{dollars(cost)} for the input"
-    lines = [
-        "Nothing was sent. This would be:",
-        f"model: {request.model} ({plan.info.name}, {plan.info.base_url})",
-        f"tokens: {sign}{counted.tokens} in, {price}",
-        f"parameters: {', '.join(f'{k}={v!r}' for k, v in request.params.items()) or 'none'}",
-        *([f"tools: {', '.join(plan.base.tool_names)}"] if plan.base.tool_names else []),
-        *(_message_line(message) for message in request.messages),
-    ]
-    text = rendering.plain_text("\n".join(lines))
-    return {"text/plain": text, "text/html": rendering.answer_html(rendering.preformatted_html(text))}
-
-
-def _message_line(message: Message) -> str:
-    parts = [part.text if isinstance(part, TextPart) else f"[{part.label}]" for part in message.parts]
-    return f"{message.role}: {''.join(parts)}"
 
 
 def _progress(done: int, total: int) -> None:

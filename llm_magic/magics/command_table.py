@@ -185,6 +185,12 @@ GROUPS: tuple[CommandGroup, ...] = (
                 help="read or set the conversation's model",
             ),
             CommandRow(
+                name="budget",
+                metavar="[AMOUNT|none]",
+                gives="value",
+                help="read or set the most this session may cost, in US dollars or tokens (0.50, 20000tok)",
+            ),
+            CommandRow(
                 name="config",
                 metavar="[NAME[=VALUE]]",
                 reads="rest",
@@ -198,13 +204,18 @@ GROUPS: tuple[CommandGroup, ...] = (
         name="tables",
         help="models, tokens, cost and messages as DataFrames",
         rows=(
-            CommandRow(name="models", gives="DataFrame", help="the models the server offers"),
+            CommandRow(
+                name="models",
+                metavar="[TEXT]",
+                gives="DataFrame",
+                help="the models the server offers, those whose name contains TEXT: window, abilities, prices",
+            ),
             CommandRow(
                 name="tokens",
                 metavar="[TEXT]",
                 reads="rest",
                 gives="DataFrame",
-                help="count the tokens of TEXT, or of the conversation",
+                help="the tokens of what would be sent, TEXT the prompt: system, turns, tools; what is left, its price",
             ),
             CommandRow(
                 name="usage",

@@ -11,7 +11,7 @@ from ..config import setting as setting_row
 from ..errors import ConfigurationError
 from ..revising import REVISIONS, revise
 from ..wording import count
-from . import overview
+from . import dry_run, overview
 from .help import help_text
 from .listing import changed_at, conversations_frame
 from .refresh import plan_refresh, refresh
@@ -52,6 +52,7 @@ class Commands:
             "stop": self._stop,
             "system": self._system,
             "model": self._model,
+            "budget": self._budget,
             "models": self._models,
             "tokens": self._tokens,
             "usage": self._usage,
@@ -148,11 +149,26 @@ class Commands:
             return None
         return self._session.resolve(self._session.look_up(self._session.current)).model
 
-    def _models(self, _command: Command) -> pd.DataFrame:
-        return api.models_frame(self._session)
+    def _budget(self, command: Command) -> str | None:
+        config = self._session.config
+        if command.argument is None:
+            return self._session.gate.told()
+        if command.argument.lower() == "none":
+            config.session.pop("budget", None)
+        else:
+            # Set again by a cell that is run again, it counts what has been spent since the session began, as before.
+            config.session["budget"] = setting_row("budget").parse(command.argument)
+        told = self._session.gate.told()
+        self._say("no budget" if told is None else f"budget of this session: {told}")
+        return None
+
+    def _models(self, command: Command) -> pd.DataFrame:
+        return api.models_frame(self._session, command.argument or "")
 
     def _tokens(self, command: Command) -> pd.DataFrame:
-        return overview.tokens_frame(self._session, command.argument)
+        plan, measured = dry_run.survey(self._session, command.argument)
+        self._say(dry_run.tokens_line(plan, measured))
+        return dry_run.tokens_frame(measured, has_prompt=command.argument is not None)
 
     def _usage(self, command: Command) -> pd.DataFrame:
         # The parser lets nothing else through.

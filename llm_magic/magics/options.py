@@ -63,6 +63,7 @@ class AskOptions:
         is_kept: Added to the conversation though it is an aside.
         is_raw: ``{{ }}`` is sent as it stands.
         is_dry_run: Nothing is sent; what would be is shown.
+        is_forced: Sent also where it is known that the model cannot do it.
         is_quiet: Nothing is shown.
         is_json: The answer is a JSON object.
         is_background: The cell does not wait for the answer.
@@ -81,6 +82,7 @@ class AskOptions:
     is_kept: bool = False
     is_raw: bool = False
     is_dry_run: bool = False
+    is_forced: bool = False
     is_quiet: bool = False
     is_json: bool = False
     is_background: bool = False
@@ -295,6 +297,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "keep": ("is_kept", _given),
     "raw": ("is_raw", _given),
     "dry-run": ("is_dry_run", _given),
+    "force": ("is_forced", _given),
     "quiet": ("is_quiet", _given),
     "background": ("is_background", _given),
 }

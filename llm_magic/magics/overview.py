@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import rendering, tokens
+from .. import rendering
 from ..config import SETTINGS, shown
 from ..errors import ConfigurationError
 from ..reply import answer_bundle
-from ..slots import context_messages
 from ..wording import count, marks, prompt_line, tokens_used
+from .dry_run import fullness
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,10 +30,22 @@ def bundle(session: Session) -> dict[str, str]:
     ]
     parent = session.parent_name(conversation)
     forked = f" (forked from {parent!r})" if parent else ""
-    head = f"Conversation {conversation.name!r}{forked} · {count(len(rows), 'turn')} · {_model(session)}"
+    head = " · ".join(
+        filter(
+            None,
+            [
+                f"Conversation {conversation.name!r}{forked}",
+                count(len(rows), "turn"),
+                _model(session),
+                fullness(session) if rows else "",
+            ],
+        )
+    )
     total = session.ledger.total()
     nothing = "This session has asked nothing yet." if rows else "Nothing asked yet: %%chat asks."
     foot = f"This session: {total}" if total.n_requests else nothing
+    if (spent := session.gate.told()) is not None:
+        foot += f"\nBudget: {spent}"
     return {"text/plain": _plain(head, rows, foot), "text/html": _html(head, rows, foot)}
 
 
@@ -94,36 +106,6 @@ def config_frame(session: Session) -> pd.DataFrame:
         },
         index=pd.Index(list(values), name="name", dtype="string"),
         dtype="string",
-    )
-
-
-def tokens_frame(session: Session, text: str | None) -> pd.DataFrame:
-    """Tokens of a text, or of the conversation as it would be sent: one row each, what, tokens, is_estimate, method."""
-    import pandas as pd
-
-    from ..safe_frames import DataFrame
-
-    conversation = session.current
-    look_up = session.look_up(conversation)
-    model = session.resolve(look_up).model
-    if text is not None:
-        counted = [("text", tokens.count_text(text, model))]
-    else:
-        system = look_up("system").value
-        seen = conversation.context().messages
-        counted = [
-            (f"turn {conversation.slots.index(slot) + 1}", tokens.count_messages(turn.messages(), model))
-            for slot in conversation.slots
-            if slot.is_sent and (turn := slot.current) is not None
-        ]
-        counted.append(("all that is sent", tokens.count_messages(context_messages(system, seen, ()), model)))
-    return DataFrame(
-        {
-            "what": pd.Series([what for what, _ in counted], dtype="string"),
-            "tokens": pd.Series([c.tokens for _, c in counted], dtype="Int64"),
-            "is_estimate": pd.Series([c.is_estimate for _, c in counted], dtype="boolean"),
-            "method": pd.Series([c.method for _, c in counted], dtype="string"),
-        }
     )
 
 

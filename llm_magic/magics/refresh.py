@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import catalog, repeats, tokens
+from .. import repeats, tokens
+from ..accounting import price
 from ..counts import Usage
 from ..errors import Interrupted, LLMMagicError
-from ..reply import dollars
+from ..money import dollars
 from ..wording import count, prompt_line, turns_text
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _step(number: int, slot: Slot, turn: Turn, plan: Plan, counted: dict[tuple[s
         slot_id=slot.id,
         input_tokens=sent,
         output_tokens=answered,
-        cost_usd=0.0 if is_local else catalog.cost_usd(usage, model, provider=plan.info.provider),
+        cost_usd=price(plan, usage, None),
         is_local=is_local,
     )
 

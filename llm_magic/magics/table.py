@@ -149,8 +149,15 @@ OPTIONS: tuple[OptionRow, ...] = (
         choices=SETTINGS["detail"].choices,
         help=SETTINGS["detail"].help,
     ),
+    OptionRow(
+        name="budget",
+        metavar="AMOUNT",
+        setting="budget",
+        help="most this ask may cost, in US dollars or tokens (0.05, 20000tok): an answer stops there and is kept",
+    ),
     OptionRow(name="timeout", metavar="SECONDS", help="seconds for the whole answer"),
     OptionRow(name="dry-run", help="show what would be sent, and its tokens and price; send nothing"),
+    OptionRow(name="force", help="send it also where the model is known not to do it, or not to read so much"),
     OptionRow(name="no-stream", setting="stream", help="show the answer when it is complete"),
     OptionRow(name="quiet", help="show nothing"),
     OptionRow(

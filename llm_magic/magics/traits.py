@@ -46,7 +46,9 @@ def _trait(row: Setting) -> Any:
         "flag": traitlets.Bool,
         "headers": traitlets.Dict,
         "object": traitlets.Dict,
-        "texts": lambda *args, **kwargs: traitlets.Union([traitlets.Unicode(), traitlets.List()], *args[1:], **kwargs),
+        "budget": traitlets.Any,
+        "texts": lambda **kwargs: traitlets.Union([traitlets.Unicode(), traitlets.List()], **kwargs),
     }
     # None means "not set here", so that the environment and the defaults below still count.
-    return kinds[row.kind](None, allow_none=True, help=row.help).tag(config=True)
+    # By its name: the first argument of a Dict is something else, and its default an empty one.
+    return kinds[row.kind](default_value=None, allow_none=True, help=row.help).tag(config=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import rendering
 from ..accounting import price
 from ..counts import Usage
-from ..reply import dollars
+from ..money import dollars
 from ..tokens import count_messages
 
 if TYPE_CHECKING:

@@ -284,8 +284,15 @@ def test_tables_have_their_columns(chat: Chat, tmp_path: Path) -> None:
     chat.run("u = %chat usage\nf = %chat frame\nm = %chat models\nt = %chat tokens some text", "b").checked()
     assert chat.kernel.value("(u['status'].iloc[-1], int(u['output_tokens'].iloc[-1]))") == ("complete", 1)
     assert chat.kernel.value("list(f['role'])") == ["user", "assistant"]
-    assert chat.kernel.value("len(m) > 0 and list(m.columns)") == ["id", "owner", "created"]
-    assert chat.kernel.value("int(t['tokens'].iloc[0])") >= 2
+    assert chat.kernel.value("len(m) > 0 and list(m.columns)[:5]") == [
+        "id",
+        "owner",
+        "created",
+        "window",
+        "output_limit",
+    ]
+    assert chat.kernel.value("list(t['what'])") == ["turn 1", "prompt", "frame"]
+    assert chat.kernel.value("int(t['tokens'].iloc[1])") >= 2
 
     for suffix in ("json", "jsonl", "csv", "parquet"):
         path = tmp_path / f"talk.{suffix}"

@@ -136,6 +136,6 @@ def test_pictures_sent_are_kept_small_in_the_notebook(tmp_path: Path, fake_serve
 
 def _tokens_of(text: str) -> int:
     """What a dry run says."""
-    found = re.search(r"^tokens: ~(\d+) in", text, re.MULTILINE)
+    found = re.search(r"^tokens: ~?([\d,]+) in", text, re.MULTILINE)
     assert found is not None
-    return int(found[1])
+    return int(found[1].replace(",", ""))

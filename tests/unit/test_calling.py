@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from llm_magic.run import Outcome
 
 
+@pytest.fixture(autouse=True)
+def known_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of which it is known that it calls functions: of another the user would be told so."""
+    monkeypatch.setattr(model_info, "_registered", {"m": {"tools": True}})
+
+
 @pytest.fixture
 def session() -> Iterator[Session]:
     """A session of its own, in which whatever is handed over runs."""
@@ -412,7 +418,7 @@ def test_tools_for_a_model_that_calls_none_are_refused(session: Session, monkeyp
     backend = ScriptedBackend()
     chat = Conversation(session=session, model="m", backend=backend)
 
-    with pytest.raises(ConfigurationError, match=r"does not call tools.*register_model\('m', tools=True\)"):
+    with pytest.raises(ConfigurationError, match=r"m does not call functions.*--force"):
         chat.ask("a", tools=[double])
 
     assert backend.requests == []

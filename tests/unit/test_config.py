@@ -206,3 +206,16 @@ def test_shown_values_are_json() -> None:
     assert shown("seed", 5) == "5"
     assert json.loads(shown("system", "ü")) == "ü"
     assert shown("system", None) == "not set"
+
+
+def test_traits_set_nothing_by_themselves() -> None:
+    """%config LLMMagic knows every setting, and none has a value until it is given one."""
+    from llm_magic.magics.traits import make_traits
+
+    settings: dict[str, Any] = {}
+    made: Any = make_traits(settings)
+
+    assert settings == {}
+    made.model_info = {"vision": False}
+    made.budget = "20tok"
+    assert settings == {"model_info": {"vision": False}, "budget": "20tok"}

@@ -11,7 +11,7 @@ import pytest
 from llm_magic.content import message
 from llm_magic.counts import Usage
 from llm_magic.ledger import Ledger, LedgerRow, row_from_turn, total_of
-from llm_magic.reply import dollars
+from llm_magic.money import dollars
 from llm_magic.turns import Turn
 
 DTYPES = {

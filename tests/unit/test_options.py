@@ -160,7 +160,7 @@ def test_every_option_is_read() -> None:
 @pytest.mark.parametrize("row", OPTIONS, ids=lambda row: row.name)
 def test_every_row_is_understood(row: Any) -> None:
     """No row of the table is only help: each is taken in each of its forms."""
-    value = {"KEY=VALUE": "a=1", "NUMBER": "1", "COUNT": "1", "SECONDS": "1"}.get(row.metavar, "x")
+    value = {"KEY=VALUE": "a=1", "NUMBER": "1", "COUNT": "1", "SECONDS": "1", "AMOUNT": "1"}.get(row.metavar, "x")
     value = row.choices[0] if row.choices else value
     forms = [f"{flag} {value}" for flag in row.flags] + [f"--{row.name}={value}"] if row.metavar else list(row.flags)
 
