@@ -71,7 +71,7 @@ def is_same_model(requested: str, answered: str) -> bool:
         return mine.partition("-")[0] == theirs.partition("-")[0]
     # A version of its own behind the same name: "claude-x" and "claude-x-2", "llama3.2:3b" and "llama3.2".
     rest = theirs.removeprefix(mine) if theirs.startswith(mine) else mine.removeprefix(theirs)
-    return rest not in (mine, theirs) and re.fullmatch(r"[-.:@_]?[\d.:@_-]+\w?", rest) is not None
+    return rest not in (mine, theirs) and re.fullmatch(r"[-:@][\d.:@_-]+\w?", rest) is not None
 
 
 def rejects_sampling(model: str) -> bool:

@@ -232,7 +232,8 @@ def _names(words: str, name: str) -> bool:
     if name not in _COMMON:
         return re.search(rf"\b(?:{re.escape(name)}|{re.escape(humps)})\b", words) is not None
     like_one = (
-        rf"""['"`.]{name}\b(?!\.\w)|\b{name}['"`:\]]|: {name}\b|\b{name} (?:parameter|argument|field|is not)\b"""
+        rf"""['"`.]{name}\b(?!\.\w)|\b{name}['"`:\]]|: {name}\W*$"""
+        rf"""|\b{name} (?:parameter|argument|field|is (?:not )?(?:un)?supported)\b"""
         rf"""|\b(?:parameter|argument|field|property|option)s?:? {name}\b"""
     )
     return re.search(like_one, words) is not None

@@ -12,7 +12,9 @@ from llm_magic.catalog import (
     DEFAULT_MODEL,
     context_window,
     cost_usd,
+    is_same_model,
     known_models,
+    normalized_model,
     provider_of,
     rejects_sampling,
     thinks_in_tags,
@@ -114,3 +116,42 @@ def test_prices_are_loaded_when_they_are_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.capability("E20")
+def test_azures_names_are_the_makers() -> None:
+    """Without their dot there, with it here; its prices too."""
+    assert normalized_model("gpt-35-turbo-16k") == "gpt-3.5-turbo-16k"
+    assert cost_usd(USAGE, "gpt-35-turbo") == cost_usd(USAGE, "gpt-3.5-turbo") is not None
+
+
+@pytest.mark.capability("E16")
+@pytest.mark.parametrize(
+    ("requested", "answered"),
+    [
+        ("gpt-4o", "gpt-4o-2024-08-06"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-35-turbo", "gpt-3.5-turbo-0125"),
+        ("openai/gpt-4o", "gpt-4o"),
+        ("llama3.2", "llama3.2:3b"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
+        ("mistral-small-latest", "mistral-small-2506"),
+        ("gemini-flash-latest", "gemini-3.8-flash"),
+        ("models/gemini-3-flash", "gemini-3-flash-preview"),
+        ("openrouter/auto", "anthropic/claude-x"),
+        ("GPT-4o", "gpt-4o"),
+    ],
+)
+def test_names_of_one_model_are_known_as_such(requested: str, answered: str) -> None:
+    """Aliases, dates, makers, letter case."""
+    assert is_same_model(requested, answered)
+
+
+@pytest.mark.capability("E16")
+@pytest.mark.parametrize(
+    ("requested", "answered"),
+    [("gpt-4o", "gpt-4o-mini"), ("gpt-4o", "gpt-5"), ("llama3.2", "llama3"), ("a", "b"), ("gpt-4o-mini", "gpt-4o")],
+)
+def test_other_models_are_others(requested: str, answered: str) -> None:
+    """A smaller one too."""
+    assert not is_same_model(requested, answered)

@@ -10,7 +10,7 @@ import pytest
 from llm_magic.backends.base import Request
 from llm_magic.backends.dialect import Dialect
 from llm_magic.content import message
-from llm_magic.providers import Quirks
+from llm_magic.providers import Quirks, named
 
 if TYPE_CHECKING:
     from llm_magic.providers.profile import LimitName, Way
@@ -154,3 +154,70 @@ def test_the_beginning_of_an_answer_is_marked_as_the_server_wants(
     assert dialect.body(asked).json["messages"][1] == {"role": "assistant", "content": "Hel"} | mark
     assert params(dialect, asked) == flags
     assert params(dialect, request(is_streaming=False)) == {}
+
+
+@pytest.mark.capability("B6", "B9")
+@pytest.mark.parametrize(
+    ("name", "sent"), [("openai", "frequency_penalty"), ("ollama", "repeat_penalty"), ("vllm", "repetition_penalty")]
+)
+def test_a_penalty_for_repeating_has_the_name_the_server_has_for_it(name: str, sent: str) -> None:
+    """OpenAI's nearest one, llama.cpp's, or its own."""
+    asked = request(repetition_penalty=1.2, is_streaming=False)
+
+    assert params(Dialect(named(name).quirks), asked) == {sent: 1.2}
+
+
+@pytest.mark.capability("B8", "B12")
+def test_raw_parameters_go_into_the_body_as_they_are() -> None:
+    """Over everything else."""
+    asked = request(temperature=1, extra_body={"top_k": 5, "temperature": 0}, is_streaming=False)
+
+    assert params(Dialect(), asked) == {"temperature": 0, "top_k": 5}
+
+
+def test_what_a_provider_is_known_to_refuse_is_not_sent() -> None:
+    """And told, by the name it was asked for."""
+    body = Dialect(named("groq").quirks).body(request(logprobs=True, max_tokens=5))
+
+    assert body.left_out == ("logprobs",)
+    assert body.json["max_completion_tokens"] == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("property 'user' is unsupported", "user"),
+        ("Unsupported parameter: user", "user"),
+        ("body.user: Extra inputs are not permitted", "user"),
+        ("Argument not supported on this model: stop", "stop"),
+        ("unknown field `seed`", "seed"),
+        ("reasoning_effort is not supported with this model", "reasoning_effort"),
+        ("Unrecognized request argument supplied: topLogprobs", "top_logprobs"),
+    ],
+)
+def test_refusals_are_understood_however_they_are_worded(words: str, name: str) -> None:
+    """Quoted, as a path, in camel case."""
+    dialect = Dialect()
+    asked = request(user="u", stop=["x"], seed=1, reasoning_effort="low", top_logprobs=2, logprobs=True)
+
+    assert dialect.learn(dialect.body(asked), status=400, words=words)
+    assert dialect.body(asked).left_out == (name,)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The user is not allowed to use this model",
+        "unexpected end of input, please stop",
+        "unknown model: store it first",
+        "messages: the name of the tool is unknown",
+        "messages.0.content: developer mode is on",
+    ],
+)
+def test_words_that_merely_look_like_parameters_teach_nothing(words: str) -> None:
+    """Common words count only where they stand like a name."""
+    dialect = Dialect()
+    asked = request(user="u", stop=["x"], store=True)
+
+    assert not dialect.learn(dialect.body(asked), status=400, words=words)
+    assert dialect.body(asked).left_out == ()
