@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, get_args
 
 from . import export, offers
@@ -61,6 +62,19 @@ class Conversation(base.Conversation):
 
     backend: Backend | None = field(default=None, compare=False)
     session: Session | None = field(default=None, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the session, whose threads and files stay where they are: elsewhere it is that of the notebook."""
+        return {item.name: getattr(self, item.name) for item in fields(self)} | {"session": None}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = type(self).__new__(type(self))
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo) | {"session": self.session})
+        return made
 
     def ask(self, *parts: Askable, **options: Any) -> Reply:
         """Ask, and wait for the answer.

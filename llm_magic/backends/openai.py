@@ -68,7 +68,8 @@ class OpenAIBackend:
         user_agent: The User-Agent header; "" tells neither name nor machine.
         http_options: Further arguments of the HTTP client; the named ones go before them.
         environ: Where the variables are read.
-        options: Further arguments of ``AsyncOpenAI``; ``timeout`` and ``max_retries`` go before a request's.
+        options: Further arguments of ``AsyncOpenAI``; ``timeout`` and ``max_retries`` go before a request's. ``key``,
+            ``org`` and ``retry``, as other wrappers call them, are taken, too.
 
     Raises:
         AuthenticationError: There is no key, and the server is not one of one's own.
@@ -102,10 +103,14 @@ class OpenAIBackend:
         environ: Mapping[str, str] = os.environ,
         **options: Any,
     ) -> None:
-        # Before any other name is there: what it was made with, to be written down.
-        given = {key: value for key, value in locals().items() if key not in NOT_GIVEN}
-        # Other wrappers' configurations name their own source of models here: harmless, and dropped.
+        # What other wrappers call the same; their name for the source of models is harmless, and dropped.
         options.pop("model_src", None)
+        api_key = options.pop("key", None) if api_key is None else api_key
+        organization = options.pop("org", None) if organization is None else organization
+        if "retry" in options:
+            options.setdefault("max_retries", options.pop("retry"))
+        # What it was made with, to be written down.
+        given = {key: value for key, value in locals().items() if key not in NOT_GIVEN}
         connection = Connection(
             api_key=api_key,
             base_url=base_url,

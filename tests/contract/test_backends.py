@@ -304,6 +304,7 @@ def test_a_broken_stream_keeps_what_came(
     assert CANARY not in "".join(traceback.format_exception(answer.failure))
 
 
+@pytest.mark.capability("A25", "H9")
 def test_a_server_that_opens_and_says_nothing_stalls(backend: OpenAIBackend) -> None:
     """Headers alone are no answer."""
     answer = ask(backend, request("dead-slot", timeouts=Timeouts(first_byte_s=10, stall_s=0.2)))
@@ -312,6 +313,7 @@ def test_a_server_that_opens_and_says_nothing_stalls(backend: OpenAIBackend) -> 
     assert isinstance(answer.failure, BackendTimeoutError)
 
 
+@pytest.mark.capability("A24", "H9")
 def test_a_silent_server_is_not_waited_for_for_ever(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     """Nor asked again: it may have worked, and bill it."""
     answer = ask(backend, request("silent", timeouts=Timeouts(first_byte_s=1.0, stall_s=60)))
@@ -390,6 +392,7 @@ def test_a_picture_for_a_text_model_is_named(backend: OpenAIBackend) -> None:
     assert "does not take pictures" in ask(backend, request("no-image", PICTURE)).failure.message
 
 
+@pytest.mark.capability("H11")
 def test_a_rate_limit_says_when_to_try_again(backend: OpenAIBackend) -> None:
     """A wait that is too long to wait is told."""
     assert "wait 3600 s: try again after" in (ask(backend, "status-429@3600").failure.hint or "")
@@ -445,6 +448,7 @@ def test_a_retry_is_told_before_it_is_waited_for(backend: OpenAIBackend) -> None
     assert asyncio.run(run()) < 60
 
 
+@pytest.mark.capability("H1", "H5", "H7")
 def test_retries_end(backend: OpenAIBackend, fake_server: FakeServer) -> None:
     """After as many as were asked for; the error counts them."""
     answer = ask(backend, request("status-429@0.02", max_retries=2))

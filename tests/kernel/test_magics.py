@@ -102,6 +102,7 @@ def test_llm_cell_keeps_only_where_told(chat: Chat) -> None:
     assert chat.kernel.value(COUNT) == 1
 
 
+@pytest.mark.capability("K2")
 @pytest.mark.parametrize(
     ("code", "answer"),
     [

@@ -47,6 +47,7 @@ def sent_headers(server: FakeServer, backend: OpenAIBackend) -> dict[str, str]:
 # Keys and addresses
 
 
+@pytest.mark.capability("A1")
 def test_keys_are_looked_for_in_order(fake_server: FakeServer) -> None:
     """The argument, then our variable, OpenAI's, and the one of the family."""
     environ = {"MBODI_API_KEY": "third", "OPENAI_API_KEY": "second", "LLM_MAGIC_API_KEY": "first"}
@@ -63,6 +64,7 @@ def test_keys_are_looked_for_in_order(fake_server: FakeServer) -> None:
     assert given["authorization"] == "Bearer given"
 
 
+@pytest.mark.capability("A1")
 def test_openai_wants_a_key_and_others_may_not(fake_server: FakeServer) -> None:
     """Missing, it is an error before anything is sent that names a variable; elsewhere a placeholder is sent."""
     with pytest.raises(AuthenticationError, match=r"No key for api\.openai\.com") as caught:
@@ -92,6 +94,7 @@ def test_space_around_a_key_is_no_part_of_it(fake_server: FakeServer) -> None:
     assert headers["authorization"] == "Bearer sk-1"
 
 
+@pytest.mark.capability("A1", "A18")
 def test_a_key_may_be_a_function(fake_server: FakeServer) -> None:
     """Async or not; it is called for each request, and what it returns is masked like any key."""
     keys = iter(["one", "two", CANARY])
@@ -140,6 +143,7 @@ def test_addresses_are_shown_bare(given: str, used: str) -> None:
     assert copy.deepcopy(backend).connection.base_url == backend.connection.base_url
 
 
+@pytest.mark.capability("A13")
 def test_a_full_endpoint_is_asked_where_it_is(fake_server: FakeServer) -> None:
     """Not below it."""
     ask(OpenAIBackend(base_url=f"{fake_server.url}/chat/completions"), "echo")
@@ -147,6 +151,7 @@ def test_a_full_endpoint_is_asked_where_it_is(fake_server: FakeServer) -> None:
     assert fake_server.requests[-1].path == "/v1/chat/completions"
 
 
+@pytest.mark.capability("A17")
 def test_addresses_are_looked_for_in_order() -> None:
     """Ours, the SDK's, and the old one that the SDK reads no more."""
     environ = {"OPENAI_API_BASE": "http://c/v1", "OPENAI_BASE_URL": "http://b/v1", "LLM_MAGIC_BASE_URL": "http://a/v1"}
@@ -173,6 +178,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 # Arguments
 
 
+@pytest.mark.capability("A4", "A26")
 def test_options_reach_the_sdk(fake_server: FakeServer) -> None:
     """Query, default headers, a transport of one's own."""
     seen: list[httpx2.Request] = []
@@ -194,6 +200,7 @@ def test_options_reach_the_sdk(fake_server: FakeServer) -> None:
     assert (seen[0].headers["x-one"], seen[0].headers["x-two"]) == ("1", "2")
 
 
+@pytest.mark.capability("A31", "H8")
 def test_retries_and_timeouts_of_a_backend_go_before_a_requests(fake_server: FakeServer) -> None:
     """They were given to this one."""
     many = ask(OpenAIBackend(base_url=fake_server.url, max_retries=4), "status-429@0.01")
@@ -205,6 +212,7 @@ def test_retries_and_timeouts_of_a_backend_go_before_a_requests(fake_server: Fak
     assert "within 0.5 s" in shorter.failure.message
 
 
+@pytest.mark.capability("A19")
 def test_organization_and_project_are_sent_where_they_are_given(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +241,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
 # Clients
 
 
+@pytest.mark.capability("A2")
 def test_a_client_that_is_given_is_used_as_it_is(fake_server: FakeServer) -> None:
     """Its address and key count, and it is not closed."""
 
@@ -251,6 +260,7 @@ def test_a_client_that_is_given_is_used_as_it_is(fake_server: FakeServer) -> Non
     assert fake_server.requests[-1].headers["authorization"] == "Bearer theirs"
 
 
+@pytest.mark.capability("A2")
 def test_azures_client_goes_its_own_ways(fake_server: FakeServer) -> None:
     """Deployment in the path, key in its header, version in the query."""
 
@@ -277,6 +287,7 @@ def test_a_client_that_cannot_be_used_is_refused(make: Callable[[], Any]) -> Non
         OpenAIBackend(client=make())
 
 
+@pytest.mark.capability("A3", "A6")
 def test_nothing_is_loaded_or_opened_before_the_first_request() -> None:
     """The SDK takes half a second: it waits for the first request."""
     code = (
@@ -292,6 +303,7 @@ def test_nothing_is_loaded_or_opened_before_the_first_request() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.capability("A6")
 def test_each_loop_has_a_client_of_its_own(fake_server: FakeServer) -> None:
     """One after the other, also where the first was not closed properly."""
     backend = OpenAIBackend(base_url=fake_server.url)
@@ -301,6 +313,7 @@ def test_each_loop_has_a_client_of_its_own(fake_server: FakeServer) -> None:
     assert texts == ["hello there, world"] * 3
 
 
+@pytest.mark.capability("A41")
 def test_a_client_is_closed_on_its_own_loop(fake_server: FakeServer) -> None:
     """Whoever asks for it: a connection left open would warn, and warnings fail this test."""
     backend = OpenAIBackend(base_url=fake_server.url)
@@ -388,6 +401,7 @@ def test_a_server_that_lists_no_models_says_so(fake_server: FakeServer) -> None:
 # What is seen
 
 
+@pytest.mark.capability("A18", "K5")
 def test_the_key_is_in_nothing_that_is_shown_or_saved(fake_server: FakeServer) -> None:
     """Neither text nor pickle; the pickle also drops headers that hold one."""
     backend = OpenAIBackend(
@@ -400,6 +414,7 @@ def test_the_key_is_in_nothing_that_is_shown_or_saved(fake_server: FakeServer) -
     assert pickle.loads(pickle.dumps(backend)).connection._clients.headers == {"X-Team": "biology"}
 
 
+@pytest.mark.capability("K5")
 def test_a_pickled_backend_takes_the_key_of_the_place_it_comes_to(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,6 +455,7 @@ def test_a_copy_keeps_its_key_and_learns_for_itself(fake_server: FakeServer) -> 
     assert len(fake_server.requests) == 4
 
 
+@pytest.mark.capability("A16")
 def test_info_tells_who_is_billed() -> None:
     """Name, organization and provider of prices; nothing is local, for a server may be a proxy."""
     openai_info = OpenAIBackend(api_key="x", organization="org-1").info()

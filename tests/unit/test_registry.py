@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_magic.backends import registry as registry_module
+from llm_magic.backends.clients import Transport
 from llm_magic.backends.local import LocalBackend
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.backends.registry import Choice, Registry, backend_names, factory, register_backend
@@ -68,6 +69,7 @@ def test_a_file_of_ones_own_is_the_local_model() -> None:
     assert mine.backend is not resolve(registry=registry).backend
 
 
+@pytest.mark.capability("A8")
 def test_a_key_or_an_address_brings_the_default_model() -> None:
     """Where no model is named."""
     keyed, addressed = resolve(environ={"OPENAI_API_KEY": "sk-1"}), resolve(base_url=SERVER)
@@ -110,6 +112,7 @@ def test_routed_models_take_their_own_key(model: str, variable: str, name: str) 
     assert variable in (caught.value.hint or "")
 
 
+@pytest.mark.capability("A35")
 def test_a_key_that_was_given_beats_the_rule() -> None:
     """By session, conversation or cell: it was meant for this model."""
     choice = resolve(model="claude-sonnet-4-5", api_key="given", environ={"ANTHROPIC_API_KEY": "other"})
@@ -118,6 +121,7 @@ def test_a_key_that_was_given_beats_the_rule() -> None:
     assert choice.backend.name == "claude"
 
 
+@pytest.mark.capability("A35")
 @pytest.mark.parametrize("from_environment", [True, False])
 def test_an_address_beats_the_rule(*, from_environment: bool) -> None:
     """A proxy serves models of any name; the key is the one for it."""
@@ -130,6 +134,7 @@ def test_an_address_beats_the_rule(*, from_environment: bool) -> None:
     assert (choice.backend.name, key_of(choice)) == ("openai", "sk-1")
 
 
+@pytest.mark.capability("A1")
 def test_a_server_of_ones_own_needs_no_key() -> None:
     """Ollama, vLLM, LM Studio, llama.cpp."""
     choice = resolve(model="llama3.2", base_url="http://localhost:11434/v1")
@@ -160,9 +165,18 @@ def test_backends_are_kept_by_their_configuration() -> None:
     assert "sk-canary" not in f"{registry!r} {list(registry._backends)}"
 
 
+@pytest.mark.capability("A31", "A19")
 def test_settings_reach_the_backend() -> None:
-    """Organization, project and headers."""
-    choice = resolve(api_key="sk-1", organization="org-1", project="proj-1", headers={"X-Team": "biology"})
+    """Organization, project, headers, pace, and how it is reached."""
+    way: dict[str, Any] = {"user_agent": "lab/1", "proxy": "", "max_connections": 4, "http_options": {"http1": True}}
+    choice = resolve(
+        api_key="sk-1",
+        organization="org-1",
+        project="proj-1",
+        headers={"X-Team": "biology"},
+        queries_per_second=0.5,
+        **way,
+    )
 
     assert isinstance(choice.backend, OpenAIBackend)
     assert choice.backend.info().organization == "org-1"
@@ -170,6 +184,8 @@ def test_settings_reach_the_backend() -> None:
         "proj-1",
         {"X-Team": "biology"},
     )
+    assert choice.backend.connection.pace.per_second == 0.5
+    assert choice.backend.connection._clients._transport == Transport(**way, max_redirects=3)
 
 
 def test_headers_that_are_none_are_refused() -> None:

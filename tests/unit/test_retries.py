@@ -40,6 +40,7 @@ def test_the_server_may_decide() -> None:
     assert pause_before_retry(status_error(500, {"x-should-retry": "false"}), retries=0) is None
 
 
+@pytest.mark.capability("H11")
 def test_a_used_up_quota_is_not_tried_again() -> None:
     """It comes with status 429, and waiting does not fill it."""
     quota = status_error(429, {"retry-after": "1"}, {"code": "insufficient_quota"})
@@ -68,6 +69,7 @@ def test_waits_double_up_to_eight_seconds(retries: int, longest: float) -> None:
     assert len({pause.wait_s for pause in waits if pause is not None}) > 1
 
 
+@pytest.mark.capability("H1")
 @pytest.mark.parametrize(
     ("headers", "wait_s"),
     [
@@ -84,6 +86,7 @@ def test_the_servers_wait_is_kept(headers: dict[str, str], wait_s: float) -> Non
     assert (pause.wait_s, pause.reason) == (wait_s, "rate limited")
 
 
+@pytest.mark.capability("H11")
 def test_a_wait_of_more_than_two_minutes_is_not_waited() -> None:
     """Who asks in a notebook wants to know now."""
     assert pause_before_retry(status_error(429, {"retry-after": "120"}), retries=0) is not None

@@ -198,7 +198,7 @@ def test_streamed_text_carries_what_came_so_far(session: Session) -> None:
     assert list(run) == script
 
 
-@pytest.mark.capability("G2")
+@pytest.mark.capability("G2", "A6", "A7", "A27", "A28")
 def test_awaiting_on_any_loop(session: Session) -> None:
     """aask and astream work on the caller's loop, while its other tasks run."""
     chat, _ = talk(session, [0.05, *says("one")], says("two words"))
@@ -224,6 +224,7 @@ def test_awaiting_on_any_loop(session: Session) -> None:
     assert ticks > 0
 
 
+@pytest.mark.capability("K1")
 def test_cancelling_the_awaiting_task_stops_the_answer(session: Session) -> None:
     """A cancelled aask keeps what came and releases the backend."""
     chat, backend = talk(session, [TextDelta(text="one"), 600.0])
@@ -244,6 +245,7 @@ def test_cancelling_the_awaiting_task_stops_the_answer(session: Session) -> None
     assert backend.open_streams == 0
 
 
+@pytest.mark.capability("K1")
 def test_cancel_stops_everything(session: Session) -> None:
     """session.cancel() ends what is being answered, in whatever thread it was asked."""
     chat, backend = talk(session, [TextDelta(text="one"), 600.0])
@@ -283,6 +285,7 @@ def test_two_asks_of_one_conversation_wait_for_each_other(session: Session) -> N
     assert texts(backend.requests[1])[1] == ("assistant", "first answer")
 
 
+@pytest.mark.capability("A21")
 def test_requests_in_flight_are_limited(session: Session) -> None:
     """No more than max_in_flight requests are open at once."""
     session.config.session["max_in_flight"] = 2
