@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import continuation, typed
 from .backends.base import Backend, BackendInfo, Request, Timeouts
+from .backends.posting import Posting
 from .config import SETTINGS
-from .content import NAME
+from .content import NAME, TextPart
 from .errors import ConfigurationError
 from .model_info import checked_facts
 from .parameters import by_own_names, checked_parameter, expanded
@@ -51,6 +52,7 @@ class Ask:
         params: Request parameters by their OpenAI name, over all settings.
         timeout_s: Seconds for the whole answer, None for no limit.
         kind: What the ledger calls it; "" is a chat or an aside.
+        is_completion: Gone on with as text, by the completions of before chat: no conversation, no system prompt.
         tools: What the model may call.
         tool_names: Tools handed over to the session before, by name; see :meth:`Session.ask`.
         is_watched: Asked by a blocking call, on whose thread functions can be called meanwhile.
@@ -72,6 +74,7 @@ class Ask:
     params: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
     kind: str = ""
+    is_completion: bool = False
     tools: tuple[Tool, ...] = ()
     tool_names: tuple[str, ...] = ()
     is_watched: bool = False
@@ -177,6 +180,8 @@ def plan_ask(
         cell_id=ask.cell.cell_id if ask.cell else None,
         notices=notices,
     )
+    if ask.is_completion:
+        request, base = _completing(ask, request, base, backend)
     asked = request.messages
     schema, request, base = typed.planned(request, base, ask, types or typed.Types(), info)
     if ask.continues is not None:
@@ -197,6 +202,23 @@ def plan_ask(
         facts=checked_facts(look_up("model_info").value or {}),
         drops_oldest=look_up("overflow").value == "drop_oldest",
     )
+
+
+def _completing(ask: Ask, request: Request, base: Turn, backend: Backend) -> tuple[Request, Turn]:
+    """The request and turn of an ask that is text to go on with.
+
+    Raises:
+        ConfigurationError: The backend has no such completions, or the ask is more than text.
+    """
+    if not isinstance(backend, Posting) or not backend.has_path("/completions"):
+        hint = "leave out --complete, or name a model of a server that has, with -m"
+        raise ConfigurationError(f"The backend {backend.name!r} has no text completions.", hint=hint)
+    is_text = all(isinstance(part, TextPart) for item in ask.prompt for part in item.parts)
+    if ask.is_kept or ask.tools or ask.schema is not None or not is_text:
+        hint = "leave out --complete, or --keep, tools, schema, pictures and files"
+        raise ConfigurationError("A completion goes on with text, and is no turn of a conversation.", hint=hint)
+    request = replace(request, api="completions", messages=ask.prompt)
+    return request, replace(base, system=None, seen="", is_fresh=True)
 
 
 def _asked(

@@ -112,7 +112,7 @@ class Books(Archive):
             conversation=plan.conversation.name,
             kind=plan.ask.kind or ("chat" if plan.ask.is_kept else "aside"),
             round=number,
-            api="chat",
+            api=plan.request.api,
             organization=plan.info.organization,
         )
 

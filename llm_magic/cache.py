@@ -77,7 +77,7 @@ class AnswerCache:
 def _key(backend: Backend, request: Request) -> _Key:
     """What makes two requests one: who is asked, for which model, what, and how."""
     info = backend.info()
-    how = json_text([request.params, request.tools])
+    how = json_text([request.params, request.tools, request.api])
     return (info.name, info.base_url, info.organization, request.model, request.messages, how)
 
 

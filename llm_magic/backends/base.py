@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # How a backend goes on with a partial answer: as every model does, when it is asked to; or as the beginning of its own.
 Continues: TypeAlias = Literal["ask", "prefix"]
 
+Api: TypeAlias = Literal["chat", "completions"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
@@ -43,6 +45,7 @@ class Request:
         params: Further request parameters by their OpenAI name (temperature, max_tokens, seed, stop …); values
             are JSON. None values are not sent.
         tools: The tools handed over, in the protocol's own form; nothing is sent where there are none.
+        api: What answers: chat; or the completions of before it, which go on with the messages' text as it stands.
         is_streaming: False asks for the answer in one piece; the events are the same.
         timeouts: How long to wait.
         max_retries: How often to try again before the first byte. Count.
@@ -52,6 +55,7 @@ class Request:
     messages: tuple[Message, ...]
     params: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Mapping[str, Any], ...] = ()
+    api: Api = "chat"
     is_streaming: bool = True
     timeouts: Timeouts = Timeouts()
     max_retries: int = 2

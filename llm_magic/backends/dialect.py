@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog
 from ..providers import Quirks
-from . import families
+from . import families, wire
 
 if TYPE_CHECKING:
     from ..content import Message
@@ -106,12 +106,15 @@ class Dialect:
         extra = params.pop("extra_body", {})
         options = params.pop("stream_options", {})
         params, left_out = self._sendable(params, taken, request.model)
-        messages = families.for_family(request.messages, taken.quirks)
-        body: dict[str, Any] = {
-            "model": request.model,
-            "messages": families.to_wire(messages, taken.quirks),
-            **params,
-        }
+        messages: tuple[Message, ...] = ()
+        if request.api == "completions":
+            # It has one name for its limit, whatever chat calls it.
+            params = {"max_tokens" if name == taken.limit_name else name: value for name, value in params.items()}
+            said: dict[str, Any] = {"prompt": "".join(wire.sendable(item).text for item in request.messages)}
+        else:
+            messages = families.for_family(request.messages, taken.quirks)
+            said = {"messages": families.to_wire(messages, taken.quirks)}
+        body: dict[str, Any] = {"model": request.model, **said, **params}
         if request.tools:
             body["tools"] = [dict(tool) for tool in request.tools]
         if request.is_streaming:

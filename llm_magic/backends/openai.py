@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from .dialect import Body
     from .posting import Posted
 
-_PATH = "/chat/completions"
 NOT_GIVEN = ("self", "environ", "options", "__class__")
 _SECRETS = ("api_key", "azure_ad_token")
+_PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 
 
 class OpenAIBackend:
@@ -308,9 +308,10 @@ class _Form:
 
 def _call(request: Request, body: Body) -> Call:
     return Call(
-        path=_PATH,
+        path=_PATHS[request.api],
         body=body.json,
         model=request.model,
+        feature="" if request.api == "chat" else "text completions",
         has_image=any(isinstance(part, ImagePart) for item in request.messages for part in item.parts),
         is_streaming=request.is_streaming,
         timeouts=request.timeouts,

@@ -66,6 +66,7 @@ class AskOptions:
         is_forced: Sent also where it is known that the model cannot do it.
         is_quiet: Nothing is shown.
         is_json: The answer is a JSON object.
+        is_completion: The prompt is text to go on with, by the completions of before chat.
         is_background: The cell does not wait for the answer.
     """
 
@@ -85,6 +86,7 @@ class AskOptions:
     is_forced: bool = False
     is_quiet: bool = False
     is_json: bool = False
+    is_completion: bool = False
     is_background: bool = False
 
 
@@ -296,6 +298,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "fresh": ("is_fresh", _given),
     "keep": ("is_kept", _given),
     "raw": ("is_raw", _given),
+    "complete": ("is_completion", _given),
     "dry-run": ("is_dry_run", _given),
     "force": ("is_forced", _given),
     "quiet": ("is_quiet", _given),

@@ -129,6 +129,11 @@ OPTIONS: tuple[OptionRow, ...] = (
         help="add the turn to the conversation",
         not_for_chat="%%chat always keeps its turn: leave it out",
     ),
+    OptionRow(
+        name="complete",
+        help="go on with the prompt as text (the completions of before chat), without conversation and system prompt",
+        not_for_chat="a completion is no turn of a conversation: use %%llm --complete",
+    ),
     OptionRow(name="raw", help="send {{ }} as it stands, without evaluating it"),
     OptionRow(
         name="param",

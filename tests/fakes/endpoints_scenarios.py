@@ -13,6 +13,7 @@ import base64
 import email
 import email.policy
 import io
+import json
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ class Endpoints:
             await exchange.reply(200, {"error": {"message": "The model is overloaded", "type": "server_error"}})
         else:
             make = next(make for end, make in _ENDPOINTS.items() if path.endswith(end))
-            await _reply(exchange, make(fields, name))
+            answer = make(fields, name)
+            await (_stream(exchange, answer) if fields.get("stream") else _reply(exchange, answer))
 
 
 def form_of(exchange: Exchange) -> JSON:
@@ -86,6 +88,18 @@ def form_of(exchange: Exchange) -> JSON:
         else:
             fields.setdefault(name, []).append((part.get_filename(), data, part.get_content_type()))
     return fields
+
+
+async def _stream(exchange: Exchange, answer: JSON | bytes) -> None:
+    """One completion word by word, as servers stream what is not chat."""
+    assert isinstance(answer, dict)
+    *words, last = answer["choices"][0]["text"].split(" ")
+    await exchange.open()
+    for text, reason in [*((f"{word} ", None) for word in words), (last, "stop")]:
+        chunk = {**answer, "usage": None, "choices": [{"index": 0, "text": text, "finish_reason": reason}]}
+        await exchange.write(f"data: {json.dumps(chunk)}\n\n".encode())
+    await exchange.write(f"data: {json.dumps(answer | {'choices': []})}\n\ndata: [DONE]\n\n".encode())
+    await exchange.end()
 
 
 async def _reply(exchange: Exchange, answer: JSON | bytes) -> None:

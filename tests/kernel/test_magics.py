@@ -368,3 +368,35 @@ def test_asyncio_is_unpatched_after_a_chat(chat: Chat) -> None:
         )
         is False
     )
+
+
+@pytest.mark.capability("J1")
+def test_a_completion_is_shown_as_it_comes(chat: Chat) -> None:
+    """%%llm --complete goes on with text at the old endpoint; its row says so."""
+    chat.begin()
+    chat.run("%%chat\nhello", "a").checked()
+
+    chat.run("import llm_magic").checked()
+    shown = chat.run("%%llm --complete --max-tokens 5 -m m\nOnce upon", "b").checked()
+
+    assert "… and so on (0)" in shown.bundles[-1]["text/plain"]
+    assert chat.server.requests[-1].path == "/v1/completions"
+    assert chat.kernel.value("list(llm_magic.usage('session')['api'])[-2:]") == ["chat", "completions"]
+
+
+def test_an_interrupted_column_stops_the_cell(chat: Chat) -> None:
+    """map() shows one display, ends with one line when it is interrupted, and what was done is kept."""
+    chat.begin()
+    chat.run("import llm_magic").checked()
+    code = "llm_magic.map(['a', 'b', 'c'], template='{{ value }}', model='late@600', in_flight=2, temperature=0)"
+    before = len(chat.server.requests)
+    request_id = chat.kernel.submit(code, cell_id="column")
+    drawn = chat.kernel.wait_for(lambda message: message.type == "display_data", parent_id=request_id)
+    assert "0 of 3 rows" in drawn.content["data"]["text/plain"]
+    chat.server.wait_until(lambda: len(chat.server.requests) == before + 2)
+
+    chat.kernel.interrupt()
+    outcome = chat.kernel.finish(request_id)
+
+    assert outcome.status == "error"
+    assert chat.kernel.value("list(llm_magic.last_map()['status'])") == ["interrupted", "interrupted", "not asked"]

@@ -124,6 +124,18 @@ def test_images_notebook_shows_what_it_says(tmp_path: Path, fake_server: FakeSer
     assert run(path, tmp_path, fake_server, model="no-image")["blind"].startswith("The model does not take pictures")
 
 
+def test_columns_notebook_shows_what_it_says(tmp_path: Path, fake_server: FakeServer) -> None:
+    """The index is kept, gaps stay in their rows, and each request is in the ledger."""
+    shown = run(ROOT / "notebooks" / "columns.ipynb", tmp_path, fake_server)
+
+    assert "r2  Oslo  Cold, and the tram was late.  Cold, and the tram was late." in shown["map"]
+    assert "r3  complete  Name a dish of Lima in one word." in shown["template"]
+    assert "The prompt is missing." in shown["errors"]
+    assert shown["embed"] == "3 vectors, index ['r1', 'r2', 'r3']\n"
+    assert re.findall(r"^(embed|map) ", shown["cost"], re.MULTILINE) == ["embed", "map"]
+    assert len(fake_server.requests) == 8
+
+
 def test_pictures_sent_are_kept_small_in_the_notebook(tmp_path: Path, fake_server: FakeServer) -> None:
     """The saved output of a cell that sent two pictures holds both, at most 8 kB each, and loads nothing."""
     executed = run_cells(ROOT / "notebooks" / "images.ipynb", tmp_path, fake_server)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from PIL import Image
 import llm_magic
 from llm_magic import api
 from llm_magic.api import Conversation
+from llm_magic.asks import Ask
 from llm_magic.backends.local import LocalBackend
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.backends.pump import Pump
 from llm_magic.config import Config
-from llm_magic.content import AudioPart
+from llm_magic.content import AudioPart, ImagePart, Message, message
 from llm_magic.endpoints.embedding import batches
 from llm_magic.errors import (
     AuthenticationError,
@@ -33,6 +35,9 @@ from llm_magic.errors import (
     SessionBusyError,
     StreamInterruptedError,
 )
+from llm_magic.events import TextDelta
+from llm_magic.magics.options import parse
+from llm_magic.run import checked
 from llm_magic.session import Session
 from llm_magic.testing import ScriptedBackend
 from tests.fakes.endpoints_scenarios import form_of, vector
@@ -262,6 +267,45 @@ def test_what_cannot_be_completed_is_refused(
         llm_magic.complete(prompt, model="m", **options)
 
     assert session.ledger.rows == ()
+
+
+@pytest.mark.capability("B14", "J1")
+def test_an_aside_can_be_a_completion(session: Session, server: FakeServer) -> None:
+    """Text to go on with: streamed, no system prompt, no conversation; a view, a turn and a row like any aside's."""
+    session.config.session |= {"system": "Be brief.", "max_tokens": 9}
+    ask = Ask(prompt=(message("user", "Once upon"),), is_kept=False, is_completion=True, settings={"model": "m"})
+
+    run = session.ask(ask)
+
+    assert "".join(event.text for event in run if isinstance(event, TextDelta)) == " … and so on (0)"
+    turn = run.outcome().turn
+    assert (turn.text, turn.finish_reason, turn.system) == (" … and so on (0)", "stop", None)
+    assert server.requests[-1].path == "/v1/completions"
+    options = {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": 9}
+    assert sent(server) == {"model": "m", "prompt": "Once upon", **options}
+    row = only_row(session)
+    assert (row.kind, row.api, row.output_tokens, row.is_estimate) == ("aside", "completions", 7, False)
+    assert session.current.slots == ()
+
+
+@pytest.mark.capability("B14", "J1")
+def test_what_is_no_completion_is_refused(session: Session) -> None:
+    """A kept turn, a picture, a backend that has none: one line, and nothing is sent."""
+    part = ImagePart(data=b"x", media_type="image/png")
+    kept = Ask(prompt=(message("user", "a"),), is_completion=True, settings={"model": "m"})
+    for ask, words in (
+        (kept, "is no turn of a conversation"),
+        (replace(kept, is_kept=False, prompt=(Message(role="user", parts=(part,)),)), "goes on with text"),
+        (replace(kept, is_kept=False, backend=ScriptedBackend()), "'scripted' has no text completions"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            session.ask(ask)
+    missing = replace(kept, is_kept=False, settings={"model": "missing"})
+    with pytest.raises(RequestRejectedError, match="has no text completions"):
+        checked(session.ask(missing).outcome())
+    assert parse("llm", "--complete Once").options.is_completion
+    with pytest.raises(ConfigurationError, match="use %%llm --complete"):
+        parse("chat", "--complete Once")
 
 
 # Pictures
