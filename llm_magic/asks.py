@@ -166,6 +166,7 @@ def plan_ask(
         is_streaming=look_up("stream").value,
         timeouts=Timeouts(first_byte_s=look_up("first_byte_timeout_s").value, stall_s=look_up("stall_timeout_s").value),
         max_retries=look_up("max_retries").value,
+        are_images_inlined=look_up("inline_images").value,
     )
     base = Turn(
         id=new_id(),

@@ -343,6 +343,12 @@ _ROWS = (
         help="how closely a model looks at pictures",
         choices=("auto", "low", "high", "original"),
     ),
+    Setting(
+        name="inline_images",
+        kind="flag",
+        default=False,
+        help="fetch pictures given by an address here and send them, instead of letting the server fetch them",
+    ),
     Setting(name="frame_rows", kind="integer", default=20, help="rows of a DataFrame that are sent", minimum=1),
     Setting(
         name="frame_columns",

@@ -49,6 +49,7 @@ class Request:
         is_streaming: False asks for the answer in one piece; the events are the same.
         timeouts: How long to wait.
         max_retries: How often to try again before the first byte. Count.
+        are_images_inlined: Pictures named by an address are fetched here and sent as data.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Request:
     is_streaming: bool = True
     timeouts: Timeouts = Timeouts()
     max_retries: int = 2
+    are_images_inlined: bool = False
 
     @property
     def n_answers(self) -> int:

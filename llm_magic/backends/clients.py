@@ -54,6 +54,8 @@ ARGUMENTS = frozenset(
         "http_options",
     )
 )
+# Of the HTTP client's arguments, those that tell a stranger nothing.
+_OF_ANYBODY = frozenset(("http1", "http2", "mounts", "transport", "trust_env", "verify"))
 _OF_THIS_PROCESS = ("given", "_made", "_process", "_lock")
 # What the SDK tells of the machine beside its User-Agent.
 _TELLTALES = tuple(
@@ -220,6 +222,33 @@ class Clients:
         """What is at a path, as JSON."""
         options = {"timeout": timeout_s, "max_retries": 0, "headers": self._opening(opening)}
         return await self._here().get(path, cast_to=object, options=options)
+
+    async def fetch(self, url: str, *, limit_bytes: int, timeout_s: float) -> bytes:
+        """What is at an address of anybody's; it is told nothing that is meant for this server.
+
+        Args:
+            url: http or https, and so is what it redirects to.
+            limit_bytes: Most bytes.
+            timeout_s: Most seconds for all of them.
+
+        Raises:
+            OverflowError: There are more bytes.
+            TimeoutError: They did not come in time.
+            httpx2.HTTPError: There is no connection, or an error in reply.
+        """
+        others = {name: value for name, value in self._transport.http_options.items() if name in _OF_ANYBODY}
+        headers, data = {"User-Agent": _user_agent(self._transport)}, bytearray()
+        async with (
+            asyncio.timeout(timeout_s),
+            _http_client(url, replace(self._transport, http_options=others)) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            response.raise_for_status()
+            async for piece in response.aiter_bytes():
+                data += piece
+                if len(data) > limit_bytes:
+                    raise OverflowError(url)
+        return bytes(data)
 
     async def aclose(self) -> None:
         """Close those that were made, each on its own loop."""

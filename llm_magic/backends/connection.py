@@ -208,6 +208,11 @@ class Connection:
             yield Retrying(attempt=retries, max_retries=max_retries, wait_s=pause.wait_s, reason=pause.reason)
             await asyncio.sleep(pause.wait_s)
 
+    async def fetch(self, url: str, *, limit_bytes: int, timeout_s: float) -> bytes:
+        """What is at an address of anybody's; see ``Clients.fetch``."""
+        await _import_sdk()
+        return await self._clients.fetch(url, limit_bytes=limit_bytes, timeout_s=timeout_s)
+
     async def get(self, path: str) -> Any:
         """What the server says at a path, as JSON; asked once.
 

@@ -21,6 +21,7 @@ from .base import BackendInfo
 from .clients import Transport
 from .connection import Accepted, Call, Connection
 from .dialect import Dialect, is_prefixed
+from .inlining import Pictures
 from .posting import post
 from .reading import read_reply
 
@@ -144,6 +145,7 @@ class OpenAIBackend:
     ) -> None:
         self.connection = connection
         self._given = {key: value for key, value in given.items() if value is not None and key not in _SECRETS}
+        self._pictures = Pictures()
         self._profile = profile or providers.at(connection.base_url)
         quirks = self._profile.quirks if self._profile else providers.Quirks()
         self._continues = _checked_way(continues or quirks.continues)
@@ -223,6 +225,8 @@ class OpenAIBackend:
         Raises:
             BackendError: One of its children; tokens were billed where ``is_billable`` says so.
         """
+        if request.are_images_inlined:
+            request = replace(request, messages=await self._pictures.inlined(request.messages, self.connection.fetch))
         form = _Form(request, self._dialect)
         accepted: Accepted | None = None
         async with contextlib.aclosing(self.connection.send(_call(request, form.body), revise=form.revise)) as steps:

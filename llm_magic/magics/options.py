@@ -165,8 +165,9 @@ class _Given:
         if row.choices and value not in row.choices:
             raise ConfigurationError(f"{cut(value)} does not fit {flag}.", hint="one of " + ", ".join(row.choices))
         if row.setting:
-            # The one option that sets something without a value switches it off.
-            self._set(row.setting, SETTINGS[row.setting].parse(value) if row.metavar else False)
+            setting = SETTINGS[row.setting]
+            # One without a value turns over what is the case otherwise.
+            self._set(row.setting, setting.parse(value) if row.metavar else not setting.default)
             return
         match row.name:
             case "image" | "file":

@@ -164,6 +164,11 @@ OPTIONS: tuple[OptionRow, ...] = (
     OptionRow(name="dry-run", help="show what would be sent, and its tokens and price; send nothing"),
     OptionRow(name="force", help="send it also where the model is known not to do it, or not to read so much"),
     OptionRow(name="no-stream", setting="stream", help="show the answer when it is complete"),
+    OptionRow(
+        name="inline-images",
+        setting="inline_images",
+        help="fetch pictures given by an address here and send them, instead of letting the server fetch them",
+    ),
     OptionRow(name="quiet", help="show nothing"),
     OptionRow(
         name="background",
