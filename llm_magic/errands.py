@@ -25,8 +25,7 @@ class Errands:
     def __init__(self) -> None:
         self._thread = threading.current_thread()
         self._left: queue.SimpleQueue[tuple[contextvars.Context, Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        # Re-entrant: an interrupt's handler may run while it is held.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._is_busy = False
 
     def leave(self, function: Callable[[], T]) -> Future[T]:
@@ -66,19 +65,16 @@ class Errands:
     ) -> None:
         try:
             with interruptible():
-                result = self._called(context, function)
+                self._is_busy = True
+                result = context.run(function)
         except BaseException as exc:
             future.set_exception(exc)
             if isinstance(exc, KeyboardInterrupt):
                 raise
         else:
             future.set_result(result)
-
-    def _called(self, context: contextvars.Context, function: Callable[[], Any]) -> Any:
-        with self._lock:
-            self._is_busy = True
-        try:
-            return context.run(function)
         finally:
+            # From here on none is sent, and one that is being sent arrives here, where it hits nobody.
+            self._is_busy = False
             with self._lock:
-                self._is_busy = False
+                pass
