@@ -81,6 +81,8 @@ def _before(turn: Turn) -> tuple[Message, ...]:
 
 def _recorded(records: list[str], turns: Sequence[Turn], answer_of: Any, answer_rows: Any) -> Placed:
     """Records stand beside answers; beside the messages of tools a mark that they are told of there."""
+    if not any(turn.steps for turn in turns):
+        return records, answer_of
     place = answer_of.copy()
     for turn, row in zip(turns, answer_rows, strict=True):
         if turn.steps:
@@ -200,7 +202,7 @@ def _records(owners: Sequence[Slot], turns: Sequence[Turn], head: Mapping[str, A
         *(_pieces(name, list(map(attrgetter(name), turns)), default) for name, default in _RECORDED.items()),
         # True: the refusal is what stands in the text column.
         _pieces("refusal", [turn.refusal and (not turn.text or turn.refusal) for turn in turns], ""),
-        _pieces("steps", [steps_to_dicts(turn) for turn in turns], []),
+        _steps_pieces(turns),
         [_usage_piece(turn.usage) for turn in turns],
     ]
     rests = map("".join, zip(*filter(None, pieces), strict=True))
@@ -222,6 +224,12 @@ def _pieces(name: str, values: Sequence[Any], default: Any) -> list[str]:
         pieces = {value: "" if value == default else start + quoted(value) for value in distinct}
         return list(map(pieces.__getitem__, values))
     return ["" if value == default else start + write(value) for value in values]
+
+
+def _steps_pieces(turns: Sequence[Turn]) -> list[str]:
+    if not any(turn.steps for turn in turns):
+        return []
+    return [f', "steps": {json_text(steps_to_dicts(turn))}' if turn.steps else "" for turn in turns]
 
 
 def _usage_piece(usage: Usage) -> str:

@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from llm_magic.content import message_to_dict
 from llm_magic.counts import Usage
 from llm_magic.jsontext import json_text
 from llm_magic.records import head_to_dict, slot_to_dict
@@ -35,7 +36,7 @@ def rows_of(conversation: Conversation) -> list[dict[str, Any]]:
     unanswered = [[place, slot_to_dict(slot)] for place, slot in enumerate(conversation.slots) if not slot.versions]
     if unanswered:
         head["unanswered"] = unanswered
-    answer = next((cells for cells in rows if "record" in cells), None)
+    answer = next((cells for cells in rows if "slot" in cells.get("record", ())), None)
     if answer is not None:
         answer["record"]["conversation"] = head
     return rows
@@ -59,6 +60,9 @@ def slot_rows(slot: Slot, *, is_stale: bool) -> Iterator[dict[str, Any]]:
         }
         for message in turn["prompt"]:
             yield common | message_cells(message)
+        for step in slot.versions[number - 1].steps:
+            for item in step.messages():
+                yield common | message_cells(message_to_dict(item)) | {"record": {"step": True}}
         yield common | answer_cells(turn) | {"record": {"slot": kept, "turn": rest_of(turn)}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import threading
@@ -16,18 +17,23 @@ from llm_magic.answering import Answering, Next, Said
 from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.config import Config
-from llm_magic.content import TextPart, message
+from llm_magic.content import ImagePart, TextPart, message
 from llm_magic.counts import Usage
 from llm_magic.errors import BackendTimeoutError, ConfigurationError, Interrupted, RequestRejectedError
-from llm_magic.events import NextRound, Notice, TextDelta, ToolCallDelta, ToolProgress
+from llm_magic.events import NextRound, Notice, Retrying, TextDelta, ToolCallDelta, ToolProgress
 from llm_magic.rounds import Places
 from llm_magic.session import Session
+from llm_magic.store import Store
 from llm_magic.testing import ScriptedBackend, says
 from llm_magic.tools import tool
+from llm_magic.watch import watch
+from tests.fakes.sessions import kept_session
+from tests.fakes.sessions import talk as kept_talk
 from tests.fakes.tool_scripts import answered, begin, calls, sent, states, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from llm_magic.events import Event
     from llm_magic.run import Outcome, Run
@@ -149,6 +155,24 @@ def test_calls_get_ids_where_servers_give_none(session: Session) -> None:
     assert told(turn) == ["2", "4", "6"]
 
 
+def test_retries_of_all_requests_count(session: Session) -> None:
+    """Each row has its own, the turn all of them."""
+    again = Retrying(attempt=1, max_retries=2, wait_s=0.0, reason="rate limited")
+    script = calls(("double", '{"number": 1}'))
+    turn = answered(session, [again, *script], [again, *says("Two.")], tools=[double])
+
+    assert [row.retries for row in session.ledger.rows] == [1, 1]
+    assert (turn.retries, turn.steps[0].retries) == (2, 1)
+
+
+def test_an_answer_that_broke_off_calls_nothing(session: Session) -> None:
+    """Without the end of its stream nobody knows whether a call is whole."""
+    turn = answered(session, calls(("double", '{"number": 1}'))[:-1], tools=[double])
+
+    assert (turn.status, turn.steps) == ("truncated", ())
+    assert [call.name for call in turn.tool_calls] == ["double"]
+
+
 # Interrupts
 
 
@@ -170,6 +194,27 @@ def test_an_interrupt_in_a_later_request_keeps_the_rounds(session: Session) -> N
     assert reply.text == "It is two."
     assert reply.turn.steps == turn.steps
     assert [item.role for item in chat.backend.requests[0].messages] == ["user", "assistant", "tool", "assistant"]
+
+
+def test_an_answer_that_is_gone_on_with_may_call_tools(session: Session) -> None:
+    """The request after it holds what was said as one message, and nothing of how it was put together."""
+    chat = talk(session, [TextDelta(text="I will "), 60.0])
+    run = session.ask(Ask(prompt=(message("user", "a"),), conversation=chat, backend=chat.backend))
+    when(run, lambda event: isinstance(event, TextDelta), run.cancel)
+    assert run.outcome().turn.text == "I will "
+    script = calls(("double", '{"number": 1}'), text="I will double.")
+    chat.backend = ScriptedBackend([script, says("Two.")], continues="ask")
+
+    reply = chat.go_on(tools=[double])
+
+    assert reply.text == "Two."
+    assert [item.role for item in chat.backend.requests[0].messages] == ["user", "assistant", "user"]
+    assert [(item.role, item.text) for item in chat.backend.requests[1].messages] == [
+        ("user", "a"),
+        ("assistant", reply.turn.steps[0].text),
+        ("tool", "2"),
+    ]
+    assert reply.turn.steps[0].text.startswith("I will")
 
 
 def test_an_interrupt_of_a_running_thread_says_that_it_goes_on(session: Session) -> None:
@@ -348,6 +393,37 @@ def test_main_tools_run_on_the_thread_that_watches(session: Session) -> None:
     assert awaited.steps[0].results[0].is_error
 
 
+def test_main_tools_run_one_after_the_other(session: Session) -> None:
+    """The time of a call does not begin while another holds the thread."""
+    chat = talk(session, calls(("where", ""), ("where", "")), says("."))
+    ask = Ask(prompt=(message("user", "a"),), conversation=chat, backend=chat.backend, tools=(where,), is_watched=True)
+    seen: list[tuple[int, str]] = []
+
+    def start() -> Run:
+        run = session.ask(ask)
+        run.listen(lambda one: seen.append((one.number, one.state)) if isinstance(one, ToolProgress) else None)
+        return run
+
+    watch(start)
+
+    assert seen == [(0, "running"), (0, "done"), (1, "running"), (1, "done")]
+
+
+def test_an_interrupt_of_an_ask_inside_a_tool_is_one_of_all(session: Session) -> None:
+    """Whatever the user interrupted in the function, the turn it belongs to ends."""
+
+    @tool(runs_on="main")
+    def interrupted() -> None:
+        """Be interrupted."""
+        raise Interrupted("nothing had arrived")
+
+    chat = talk(session, calls(("interrupted", "")), [60.0])
+    with pytest.raises(Interrupted):
+        chat.ask("a", tools=[interrupted])
+
+    assert [slot.latest.status for slot in chat.slots if slot.latest] == ["interrupted"]
+
+
 def test_an_interrupt_hits_the_function_on_the_main_thread(session: Session) -> None:
     """Ctrl-C ends the function, not only the answer."""
     was_hit: list[bool] = []
@@ -498,6 +574,37 @@ def test_turns_with_tools_leave_and_come_back(session: Session) -> None:
     assert [item["role"] for item in json.loads(line)["messages"]] == list(frame["role"])
     again = export.from_jsonl(chat.to_jsonl())
     assert again.context().messages == chat.context().messages
+
+
+def test_turns_with_tools_are_stored(tmp_path: Path) -> None:
+    """Steps, pictures of tools and all rows come back from the file."""
+    picture = ImagePart(data=b"\x89PNG", media_type="image/png", width=1, height=1)
+
+    def draw() -> list[object]:
+        return ["drawn", picture]
+
+    with kept_session(tmp_path / "store.db") as session:
+        chat = kept_talk(session, calls(("draw", "")), says("Nice.", usage=ONE))
+        session.config.session["tool_permission"] = "auto"
+        turn = chat.ask("a", tools=[draw]).turn
+
+    with contextlib.closing(Store(str(tmp_path / "store.db"))) as store:
+        (kept,) = store.read(chat.id).turns
+        rows = store.ledger()
+    assert kept == turn
+    assert picture in kept.steps[0].results[0].parts
+    assert [(row.round, row.input_tokens) for row in rows] == [(1, 10), (2, 20)]
+
+
+def test_an_aside_is_stored_row_by_row(tmp_path: Path) -> None:
+    """It has no turn in the store, and each of its requests once."""
+    with kept_session(tmp_path / "store.db") as session:
+        chat = kept_talk(session, calls(("double", '{"number": 1}')), says("Two.", usage=ONE))
+        session.config.session["tool_permission"] = "auto"
+        chat.ask("a", tools=[double], keep=False)
+
+    with contextlib.closing(Store(str(tmp_path / "store.db"))) as store:
+        assert [(row.round, row.kind) for row in store.ledger()] == [(1, "aside"), (2, "aside")]
 
 
 def test_markdown_tells_what_tools_gave(session: Session) -> None:
