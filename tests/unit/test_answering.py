@@ -239,7 +239,7 @@ def test_an_interrupt_of_a_running_thread_says_that_it_goes_on(session: Session)
 
     assert (turn.status, turn.text, turn.tool_calls) == ("interrupted", "", ())
     assert told(turn) == ["2", "The turn was ended before this call had a result."]
-    assert turn.notices == ("wait still runs: a function in a thread cannot be ended from outside",)
+    assert turn.notices[-1:] == ("wait still runs: a function in a thread cannot be ended from outside",)
     assert [(row.round, row.status) for row in session.ledger.rows] == [(1, "complete")]
 
     chat = run.plan.conversation
@@ -264,7 +264,8 @@ def test_an_interrupt_cancels_a_coroutine(session: Session) -> None:
     turn = run.outcome().turn
 
     assert cancelled.wait(60)
-    assert (turn.status, turn.notices) == ("interrupted", ())
+    assert turn.status == "interrupted"
+    assert not any("still runs" in line for line in turn.notices)
 
 
 def test_an_interrupt_in_a_question_closes_it(session: Session) -> None:
@@ -371,7 +372,7 @@ def test_an_awaited_ask_asks_nobody(session: Session) -> None:
     reply = asyncio.run(chat.aask("a", tools=[double]))
 
     assert reply.turn.steps[0].results[0].is_denied
-    assert reply.turn.notices[0].startswith("double was not run: nobody could be asked")
+    assert reply.turn.notices[-1].startswith("double was not run: nobody could be asked")
 
 
 @tool(runs_on="main")
