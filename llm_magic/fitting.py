@@ -108,7 +108,6 @@ def checked_by(schema: Mapping[str, Any], value: Any, *, at: str = "") -> Any:
     Where jsonschema is not installed (it comes with Jupyter), only the kind of the value as a whole is checked.
 
     Raises:
-        ConfigurationError: The schema is none.
         SchemaError: The value does not fit.
     """
     return _fitted(value, lambda one: (one, _schema_misfits(schema, one)), at=at)
@@ -123,10 +122,19 @@ def adapter_of(kind: Any) -> Any:
     from pydantic import PydanticUserError
 
     try:
-        return _adapter(kind) if isinstance(kind, typing.Hashable) else _adapter.__wrapped__(kind)
+        return _adapter(kind) if _has_hash(kind) else _adapter.__wrapped__(kind)
     except (PydanticUserError, TypeError, NameError) as exc:
         says = f"{called(kind)} cannot be used as a type: {_first_line(exc)}"
         raise ConfigurationError(says, hint="docs/typed.md lists what can") from exc
+
+
+def _has_hash(kind: Any) -> bool:
+    try:
+        hash(kind)
+    except TypeError:
+        # Annotated may hold a list.
+        return False
+    return True
 
 
 def called(kind: Any) -> str:
@@ -211,20 +219,35 @@ def _misfits(exc: Any) -> list[_Misfit]:
     return [_Misfit(path=one["loc"], words=one["msg"], is_null=one["input"] is None) for one in found]
 
 
+def check_json_schema(schema: Mapping[str, Any]) -> None:
+    """Check that a JSON schema is one, where jsonschema is installed.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        import jsonschema
+    except ImportError:
+        return
+    try:
+        jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator).check_schema(schema)
+    except jsonschema.SchemaError as exc:
+        raise ConfigurationError(f"That is no JSON schema: {_first_line(exc)}", hint="correct it") from exc
+
+
 def _schema_misfits(schema: Mapping[str, Any], value: Any) -> list[_Misfit]:
     try:
         import jsonschema
         import referencing
     except ImportError:
         return _whole_misfits(schema, value)
-    # An empty registry: what the schema refers to in another place is not fetched.
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        kind.check_schema(schema)
+        # An empty registry: what the schema refers to in another place is not fetched.
         found = list(kind(schema, registry=referencing.Registry()).iter_errors(value))
-    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as exc:
-        says = f"The JSON schema cannot be used: {_first_line(exc)}"
-        raise ConfigurationError(says, hint="correct it") from exc
+    except referencing.exceptions.Unresolvable as exc:
+        line = f"the schema refers to what is not in it: {exc.ref}"
+        raise SchemaError(f"The value could not be checked: {line}.", problems=[line]) from exc
     return [_Misfit(path=list(one.absolute_path), words=one.message, is_null=one.instance is None) for one in found]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .answering import Next
 from .content import message
 from .errors import RequestRejectedError, SchemaError, StreamInterruptedError
+from .jsontext import values_in
 from .typed import lowered, with_words
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Repairs:
             )
         self._is_repaired = True
         line = f"asked once more, as the first answer does not fit {self._schema.label}: {_brief(found)}"
-        return Next(request=_asked_again(said, found), step=said.step("repair", error=line), text=line)
+        request = _asked_again(self._held(said), said.turn.text, found)
+        return Next(request=request, step=said.step("repair", error=line), text=line)
 
     def cut(self, said: Said) -> Step | None:  # noqa: ARG002  # a strategy's signature
         """Nothing of a repair has begun before its request."""
@@ -98,6 +100,18 @@ class Repairs:
             self._types.note_refused(way, self._plan.info, said.request.model)
             line = _LINES[way]
         return Next(request=request, step=said.step("fallback", error=line), text=line)
+
+    def _held(self, said: Said) -> Request:
+        """The request in a way that holds the model to JSON.
+
+        A server that was asked for JSON and let through what has none in it took the form and passed it over.
+        """
+        text = said.turn.text
+        other = lowered(said.request, self._schema) if text.strip() and not values_in(text) else None
+        if other is None:
+            return said.request
+        self._types.note_refused(other[0], self._plan.info, said.request.model)
+        return other[1]
 
     def _check_end(self, turn: Turn) -> None:
         """An answer that was not let to its end is not asked for once more: that would end the same way.
@@ -117,13 +131,13 @@ class Repairs:
             )
 
 
-def _asked_again(said: Said, found: Sequence[str]) -> Request:
+def _asked_again(request: Request, text: str, found: Sequence[str]) -> Request:
+    """The request once more, behind an answer to it and what does not fit."""
     lines = "\n".join(f"- {line}" for line in found[:_MOST_PROBLEMS])
     words = (
         f"Your answer cannot be used:\n{lines}\n"
         "Answer again, with all of it: the JSON that was asked for, corrected, and nothing else."
     )
-    request, text = said.request, said.turn.text
     if not text.strip():
         return replace(request, messages=with_words(request.messages, words))
     return replace(request, messages=(*request.messages, message("assistant", text), message("user", words)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ConfigurationError, ContentError, SchemaError
-from .fitting import adapter_of, called, checked, checked_by, json_schema
+from .fitting import adapter_of, called, check_json_schema, checked, checked_by, json_schema
 from .jsontext import brief, values_in
 from .strictness import referred, strict
 
@@ -177,6 +177,7 @@ def _given(schema: Mapping[str, Any]) -> dict[str, Any]:
         own: dict[str, Any] = json.loads(json.dumps(schema))
     except (TypeError, ValueError, RecursionError) as exc:
         raise ConfigurationError(f"The JSON schema is not JSON: {exc}.", hint="write it in plain values") from exc
+    check_json_schema(own)
     return own
 
 
@@ -227,6 +228,9 @@ def _wrapped(own: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _wire_name(title: str, key: str | None) -> str:
     plain = _NOT_IN_NAMES.sub("_", title).strip("_")[:_LONGEST_NAME] or "answer"
+    if key is None and plain.startswith(tuple(_WRAPPERS.values())):
+        # It is not wrapped, and must not be taken for it.
+        return f"the_{plain}"
     return _WRAPPERS.get(key or "", "") + plain
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import rendering
 from ..asks import Ask
@@ -33,7 +33,7 @@ def plan_bundle(session: Session, plan: Plan) -> dict[str, str]:
         *([f"tools: {', '.join(tools)}"] if tools else []),
         f"window: {_window(measured)}",
         *([f"it would not be sent: {refusal}"] if refusal is not None else []),
-        f"parameters: {', '.join(f'{k}={v!r}' for k, v in request.params.items()) or 'none'}",
+        f"parameters: {', '.join(_parameter(*item) for item in request.params.items()) or 'none'}",
         *(_message_line(message) for message in request.messages),
     ]
     text = rendering.plain_text("\n".join(lines))
@@ -112,3 +112,11 @@ def _refusal(session: Session, plan: Plan) -> str | None:
 def _message_line(message: Message) -> str:
     parts = [part.text if isinstance(part, TextPart) else f"[{part.label}]" for part in message.parts]
     return f"{message.role}: {''.join(parts)}"
+
+
+def _parameter(name: str, value: Any) -> str:
+    match value:
+        case {"type": "json_schema", "json_schema": {"name": str(schema)}}:
+            return f"{name}=the JSON schema {schema}"
+        case _:
+            return f"{name}={value!r}"

@@ -270,6 +270,19 @@ def test_an_answer_that_never_fits_is_told_in_one_line_and_kept(session: Session
         _ = Reply(turn=turn, schema=session.types.of(turn.settings)).data
 
 
+@pytest.mark.capability("E12")
+def test_a_form_that_is_passed_over_is_not_relied_on_again(session: Session, fake_server: FakeServer) -> None:
+    """No JSON came where JSON was promised: the repair says the schema in words, and so do later asks."""
+    chat = Conversation(session=session, model="typed")
+
+    assert chat.ask(answers("Gladly!", RIGHT), schema=Line).data == LINE
+    assert chat.ask(answers("Gladly!", RIGHT), schema=Line).data == LINE
+    chat.ask(answers(RIGHT), schema=Line)
+
+    assert forms(fake_server) == ["json_schema", "json_object", "json_object", None, None]
+    assert "JSON schema" in str(fake_server.requests[1].body["messages"])
+
+
 @pytest.mark.capability("E12", "E21")
 @pytest.mark.parametrize(
     ("model", "says", "advises"),

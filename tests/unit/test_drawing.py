@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,9 +48,11 @@ class Drawn:
 
     form: Form = "markdown"
     has_footer: bool = True
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.plan = plan()
+        made = plan()
+        self.plan = replace(made, base=replace(made.base, settings=self.settings))
         self.feed = Feed("view")
         self.drawing = TurnDrawing(self.feed, KEY, self.plan, form=self.form, has_footer=self.has_footer)
         self.store = Store(self.feed.snapshot())
@@ -178,6 +180,19 @@ def test_forms_that_need_the_whole_answer_wait_for_it(form: Form) -> None:
     assert turn["s"] == "running"
 
     assert "1" in html(drawn.end())
+
+
+@pytest.mark.capability("E13")
+def test_an_answer_that_was_asked_for_as_json_is_drawn_as_data() -> None:
+    """Indented while it grows, a table at the end, where the ask does not say otherwise."""
+    drawn = Drawn(settings={"response_format": {"type": "json_object"}})
+
+    growing = html(drawn.add(TextDelta(text='{"city": "Os')))
+    drawn.add(TextDelta(text='lo"}'), DONE)
+    whole = html(drawn.end())
+
+    assert growing == '<pre>{\n  "city": "Os"\n}</pre>\n'
+    assert "<tr><th>city</th><td>Oslo</td></tr>" in whole
 
 
 def test_what_waits_to_be_drawn_is_counted() -> None:

@@ -6,15 +6,16 @@ import builtins
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from llm_magic.errors import ConfigurationError, ContentError, SchemaError
 from llm_magic.fitting import checked, problems
+from llm_magic.frames import fields_frame
 from llm_magic.schemas import Schema, schema_of, unwrapped, wrapper_of
 from tests.fakes.kinds import PERSON, Cat, Currency, Dog, Invoice, Line, Owner, Place, Point, Strict
 
@@ -98,6 +99,7 @@ def test_names_fit_the_protocol() -> None:
     assert schema_of(list[dict[str, int]]).name == "items_of_list_dict_str_int"
     assert len(schema_of(list[long]).name) <= 64  # type: ignore[valid-type]  # made here
     assert schema_of({**PERSON, "title": "Ä Ö"}).name == "answer"
+    assert wrapper_of(schema_of({**PERSON, "title": "items_of_value"}).to_response_format()) is None
 
 
 @pytest.mark.capability("E8")
@@ -115,13 +117,15 @@ def test_what_is_no_type_is_refused_in_one_line(value: Any) -> None:
 
 
 def test_a_broken_json_schema_is_refused() -> None:
-    """A reference to nothing when it is given; a schema that is none when it is used."""
+    """Before anything is asked; what it refers to elsewhere is never fetched."""
     with pytest.raises(ConfigurationError, match="refers to 'A'"):
         schema_of({"$ref": "#/$defs/A"})
-    with pytest.raises(ConfigurationError, match="cannot be used"):
-        schema_of({"type": "object", "properties": {"a": {"type": "nothing"}}}).parse("{}")
-    with pytest.raises(ConfigurationError, match="cannot be used"):
-        schema_of({"type": "object", "properties": {"a": {"$ref": "https://example.org/a"}}}).parse('{"a": 1}')
+    with pytest.raises(ConfigurationError, match="That is no JSON schema: 'nothing' is not valid"):
+        schema_of({"type": "object", "properties": {"a": {"type": "nothing"}}})
+    elsewhere = schema_of({"type": "object", "properties": {"a": {"$ref": "https://example.org/a"}}})
+    assert not elsewhere.is_strict
+    with pytest.raises(SchemaError, match="could not be checked"):
+        elsewhere.parse('{"a": 1}')
 
 
 def test_a_schema_is_its_own_schema() -> None:
@@ -178,6 +182,14 @@ def test_the_longest_json_that_fits_is_taken() -> None:
     )
 
     assert schema_of(Place).parse(text) == {"city": "Oslo", "note": "cold"}
+
+
+def test_problems_are_those_of_the_longest_json() -> None:
+    """Not those of an aside."""
+    with pytest.raises(SchemaError) as caught:
+        schema_of(Place).parse('{"a": 1} is no place, {"city": 1, "note": "x"} is one')
+
+    assert caught.value.problems == ("city: Input should be a valid string",)
 
 
 def test_brackets_that_open_nothing_cost_little() -> None:
@@ -251,6 +263,30 @@ def test_columns_are_the_fields_of_rows_and_objects() -> None:
     assert dict(schema_of(Strict).columns) == {"at": "date-time", "is_paid": "boolean", "count": "integer"}
     line = Line(what="x", price=2)
     assert schema_of(list[Line]).rows([line]) == [{"what": "x", "pieces": 1, "price": 2.0}]
+
+
+def test_columns_keep_what_their_kind_cannot_hold() -> None:
+    """A number beyond 64 bits, times with and without a zone, members as their values; nothing is lost or guessed."""
+    columns = {"n": "integer", "at": "date-time", "kind": "string", "when": "date-time", "none": "boolean"}
+    aware, naive = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 2)  # noqa: DTZ001  # the point
+    rows = [
+        {"n": 2**70, "at": aware, "kind": Currency.EUR, "when": aware},
+        {"n": 1, "at": aware, "kind": None, "when": naive},
+    ]
+
+    frame = fields_frame(columns, rows)
+
+    assert list(frame["n"]) == [2**70, 1]
+    assert str(frame["at"].dtype).endswith("UTC]")
+    assert list(frame["when"]) == [aware, naive]
+    assert frame["kind"][0] == "eur"
+    assert str(frame["none"].dtype) == "boolean"
+    assert [str(dtype) for dtype in fields_frame(columns, []).dtypes][::2] == ["Int64", "string", "boolean"]
+
+
+def test_types_that_have_no_hash_are_taken() -> None:
+    """Annotated may hold anything."""
+    assert checked(Annotated[int, Field(json_schema_extra={"a": []}), ["no hash"]], 3) == 3
 
 
 def test_typed_dicts_of_typing_are_taken_everywhere() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import llm_magic
 from llm_magic.api import Conversation
 from llm_magic.backends.base import BackendInfo, Request
-from llm_magic.config import Config
+from llm_magic.config import Config, shown
 from llm_magic.content import Message, TextPart, message
 from llm_magic.errors import RequestRejectedError, SchemaError
 from llm_magic.events import Completed, NextRound, TextDelta, ToolCallDelta
@@ -136,6 +136,20 @@ def test_an_answer_that_was_cut_off_can_be_gone_on_with(session: Session) -> Non
     assert len(backend.requests) == 2
 
 
+@pytest.mark.capability("E12")
+def test_what_was_gone_on_with_is_not_asked_for_anew(session: Session) -> None:
+    """A repair would throw away what was paid for: the line says what is wrong, and the text is kept."""
+    chat, backend = talk(session, says('{"what": "tea", "pieces"', finish_reason="length"), says('"pieces": -1}'))
+    with pytest.raises(SchemaError):
+        chat.ask("tea?", schema=Line)
+
+    with pytest.raises(SchemaError, match="does not fit Line: pieces"):
+        chat.go_on()
+
+    assert len(backend.requests) == 2
+    assert chat.turns[0].text == '{"what": "tea", "pieces": -1}'
+
+
 def test_a_server_that_fails_otherwise_is_not_asked_otherwise(session: Session) -> None:
     """Text that came before the error, and errors of another kind, stand."""
     late: Script = [TextDelta(text="{"), RequestRejectedError("The server broke off: response_format")]
@@ -167,6 +181,17 @@ def test_events_tell_of_a_repair_before_its_text(session: Session) -> None:
     place = next(number for number, event in enumerate(events) if isinstance(event, NextRound))
     assert events[place].text == "asked once more, as the first answer does not fit Line: this is not JSON"  # type: ignore[union-attr]  # just found
     assert [event.snapshot for event in events[place:] if isinstance(event, TextDelta)][-1] == RIGHT
+
+
+@pytest.mark.capability("B4")
+def test_the_form_of_answers_is_a_setting_that_is_shown() -> None:
+    """It holds no secret, other than further objects of the settings."""
+    form = {"type": "json_object"}
+    config = Config(environ={"LLM_MAGIC_RESPONSE_FORMAT": json.dumps(form)})
+
+    assert config.get("response_format") == form
+    assert shown("response_format", form) == '{"type": "json_object"}'
+    assert "hidden" in shown("http_options", {"a": "b"})
 
 
 def turn(schema: Schema | None, text: str, **fields: Any) -> Turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from llm_magic.events import (
     ToolCallDelta,
     Waiting,
 )
-from llm_magic.turns import Status, Turn, TurnBuilder
+from llm_magic.turns import Status, Step, Turn, TurnBuilder
 from llm_magic.views.plain import PlainNotice, PlainView, TerminalStatus
 from llm_magic.views.static import Display, StaticStatus, StaticView
 from tests.fakes.calls import PARIS, progress
@@ -298,6 +299,26 @@ def test_plain_view_tells_why_it_is_asked_anew(capsys: pytest.CaptureFixture[str
     )
 
     assert capsys.readouterr().out == "void\n[did not fit]\ngood\n"
+
+
+@pytest.mark.capability("E13")
+def test_views_show_json_as_it_comes(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    """Indented in a notebook, as it is in a terminal; the line of a repair is told once."""
+    view = StaticView(waiting="asking m", form="data")
+    view._display = display = Recorder()
+    view.add(TextDelta(text='{"a": [1, 2'))
+    clock.now += 0.6
+    view.tick()
+    assert '<pre>{\n  "a": [\n    1' in display.shown[0]["text/html"]
+
+    line = "asked once more"
+    events = (TextDelta(text="no"), NextRound(number=2, reason="repair", text=line), TextDelta(text='{"a": 1}'), DONE)
+    plain = PlainView(form="data", has_footer=False)
+    for event in events:
+        plain.add(event)
+        plain.tick()
+    plain.end(replace(ended(TextDelta(text='{"a": 1}'), DONE), steps=(Step(reason="repair", error=line),)))
+    assert capsys.readouterr().out == 'no\n[asked once more]\n{"a": 1}\n'
 
 
 @pytest.mark.capability("G20")
