@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_magic import export
-from llm_magic.answering import Answering, Next, Said
+from llm_magic.answering import Answer, Answering, Next, Said
 from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.config import Config
@@ -534,6 +534,41 @@ def test_strategies_decide_what_follows(session: Session) -> None:
     ]
     assert answer.turn.notices == ("asked again", "asked again")
     assert [item.text for item in answer.turn.messages()] == ["a", "two."]
+
+
+def test_a_draft_holds_the_rounds_so_far(session: Session) -> None:
+    """If the process is killed in the second request, or between two, nothing that was paid for is lost."""
+    chat = talk(session, says("one", usage=ONE), says("two."))
+    plan = session.plan(Ask(prompt=(message("user", "a"),), conversation=chat, backend=chat.backend))
+    drafts: list[Answer] = []
+
+    class Drafting(Repair):
+        async def after(self, said: Said, tell: Callable[[Event], None]) -> Next | None:
+            drafts.append(answering.draft())
+            return await super().after(said, tell)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, TextDelta):
+            drafts.append(answering.draft())
+
+    answering = Answering(plan, emit=emit, places=Places(lambda: 1), strategies=(Drafting(),))
+
+    async def work() -> Answer:
+        return await answering.answer()
+
+    session.run(work())
+
+    first, between, second, _ = drafts
+    assert [(len(draft.rounds), len(draft.turn.steps)) for draft in (first, between, second)] == [
+        (1, 0),
+        (1, 0),
+        (2, 1),
+    ]
+    assert [draft.turn.text for draft in (first, between, second)] == ["one", "one", "two."]
+    assert {(draft.turn.status, draft.turn.error) for draft in drafts} == {("interrupted", "the kernel ended")}
+    assert between.turn.usage == ONE
+    assert second.rounds[0].usage == ONE
+    assert second.turn.usage.is_estimate
 
 
 def test_a_check_ends_an_answer(session: Session) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_magic.content import ImagePart, Message, TextPart
+from llm_magic.content import ImagePart, Message, TextPart, ToolResult
 from llm_magic.counts import Usage
 from llm_magic.slots import Conversation
 from llm_magic.store import Draft, ForgottenError, Store
 from llm_magic.store.processes import Process, started, this_host, this_process
+from llm_magic.turns import Step
 from tests.fakes.kept import asked, difference, row_of, some_turn, write_whole
 
 if TYPE_CHECKING:
@@ -261,3 +262,31 @@ def test_processes_that_cannot_be_asked_are_given_time(monkeypatch: pytest.Monke
     ):
         assert not process.is_gone(971)
         assert process.is_gone(969)
+
+
+def test_the_rows_of_earlier_requests_are_taken_up(store: Store, talk: Conversation) -> None:
+    """A turn that was killed in its second request has two rows in the ledger, each once."""
+    turn = under_way()
+    first, last = row_of(turn), replace(row_of(turn), round=2, cost_usd=None)
+    store.write_draft(replace(draft_of(talk, turn), row=last, earlier=(first,)))
+    kill_process(store)
+
+    (draft,) = store.orphans()
+    assert (draft.earlier, draft.row) == ((first,), last)
+    assert store.recover(draft)
+
+    assert [row for row in store.ledger() if row.turn_id == turn.id] == [first, last]
+
+
+def test_pictures_of_tools_are_in_a_draft(store: Store, talk: Conversation) -> None:
+    """They come while the turn is under way, and are there when it is taken up."""
+    picture = ImagePart(data=b"late", media_type="image/png", width=1, height=1)
+    step = Step(reason="tools", results=(ToolResult(call_id="c", name="draw", parts=(picture,)),))
+    turn = under_way()
+    store.write_draft(draft_of(talk, turn))
+
+    store.write_draft(draft_of(talk, replace(turn, steps=(step,))))
+    kill_process(store)
+
+    (draft,) = store.orphans()
+    assert draft.turn.steps == (step,)
