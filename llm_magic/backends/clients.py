@@ -354,6 +354,8 @@ def _http_client(home: str | None, transport: Transport) -> httpx2.AsyncClient:
     import httpx2
     import openai
 
+    from .pools import pools_for
+
     options = dict(transport.http_options)
     if home is not None and endpoint.is_loopback(home):
         # A proxy of the environment must not be asked for a server on this machine.
@@ -370,6 +372,8 @@ def _http_client(home: str | None, transport: Transport) -> httpx2.AsyncClient:
         hooks = dict(options.get("event_hooks") or {})
         hooks["request"] = [*hooks.get("request", ()), _secrets_stay_at(home)]
         options["event_hooks"] = hooks
+    if (pools := pools_for(options)) is not None:
+        options["transport"] = pools
     return openai.DefaultAsyncHttpxClient(**options)
 
 
