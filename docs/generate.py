@@ -16,15 +16,32 @@ if __name__ == "__main__":
 
 from llm_magic.config import SETTINGS, shown  # noqa: E402  # the working tree's, also where none is installed
 from llm_magic.magics.help import markdown_table, markdown_tables  # noqa: E402
+from llm_magic.providers.local_table import LOCAL  # noqa: E402
+from llm_magic.providers.table import HOSTED  # noqa: E402
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "magics.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "magics.md", ROOT / "docs" / "providers.md")
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def generated(text: str) -> str:
     """A page with its tables as the code has them now."""
-    tables = {**markdown_tables(), "settings": settings_table()}
+    tables = {**markdown_tables(), "settings": settings_table(), "providers": providers_table()}
     return _MARKED.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", text)
+
+
+def providers_table() -> str:
+    """The profiles: how each is asked for, its key, how its models' names begin, how it was tested."""
+    rows = [
+        (
+            f"`-m {item.name}/…`",
+            item.title,
+            _variables(item.key_variables) + ("" if item.needs_key else " (none needed)"),
+            ", ".join(f"`{prefix}…`" for prefix in item.prefixes),
+            item.tested,
+        )
+        for item in (*HOSTED, *LOCAL)
+    ]
+    return markdown_table(("asked as", "provider", "key", "models", "tested"), rows)
 
 
 def settings_table() -> str:
@@ -34,11 +51,15 @@ def settings_table() -> str:
             f"`{row.name}`",
             row.help,
             "" if row.default is None else f"`{shown(row.name, row.default)}`",
-            ", ".join(f"`{variable}`" for variable in row.variables()),
+            _variables(row.variables()),
         )
         for row in SETTINGS.values()
     ]
     return markdown_table(("setting", "is", "default", "environment"), rows)
+
+
+def _variables(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from .run import Run, checked
 from .schemas import schema_among
 from .session import Session
 from .tools import toolset
-from .values import to_parts
+from .values import asked_parts
 from .watch import watch
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class Snapshots:
 def prompt_parts(owner: Session, conversation: base.Conversation, values: tuple[Askable, ...]) -> Any:
     """Values as parts, by the session's limits."""
     limits = limits_for(owner, conversation)
-    return tuple(part for value in values for part in to_parts(value, limits=limits))
+    return tuple(part for value in values for part in asked_parts(value, limits=limits))
 
 
 def limits_for(owner: Session, conversation: base.Conversation, cell: Mapping[str, Any] | None = None) -> Limits:

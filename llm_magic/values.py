@@ -27,6 +27,7 @@ from .tables import array_part, frame_part, series_part
 Converter: TypeAlias = Callable[[Any], Any]
 
 _MAX_DEPTH = 10
+_IMAGE_MARK = "img:"
 _PLAIN = frozenset({bool, complex, float, int, str, type(None)})  # quickly passed over in long lists
 _PARTS = (TextPart, ImagePart, AudioPart, FilePart)
 _REGISTERED: dict[type, Converter] = {}
@@ -135,6 +136,22 @@ def image_parts(source: Any, *, limits: Limits = DEFAULT_LIMITS, name: str = "")
         shown = str(source) if isinstance(source, os.PathLike) else _described(source, name)
         raise ContentError(f"{shown} is not a picture.", hint="-i takes pictures; -f takes files")
     return parts
+
+
+def asked_parts(value: Any, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Part, ...]:
+    """What a value handed to ``ask()`` stands for: its content, or the picture at "img:ADDRESS".
+
+    An address alone is text: texts are full of them.
+
+    >>> asked_parts("img:https://example.org/a.png")[0].url, asked_parts("https://example.org/a.png")[0].text
+    ('https://example.org/a.png', 'https://example.org/a.png')
+
+    Raises:
+        ContentError: The value cannot be sent, or the address is not complete.
+    """
+    if isinstance(value, str) and value.startswith(_IMAGE_MARK) and is_url(value.removeprefix(_IMAGE_MARK)):
+        return image_parts(value.removeprefix(_IMAGE_MARK), limits=limits)
+    return to_parts(value, limits=limits)
 
 
 def file_parts(source: Any, *, limits: Limits = DEFAULT_LIMITS, name: str = "") -> tuple[Part, ...]:

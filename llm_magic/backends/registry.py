@@ -169,6 +169,21 @@ class Registry:
         )
         return Choice(backend=backend, model=place.model)
 
+    def profile_name(self, look_up: Callable[[str], Value]) -> str:
+        """What is known of the place that is asked: a profile's name, a backend's, or "" for an address of one's own.
+
+        Raises:
+            ConfigurationError: A profile is unknown, or does not fit.
+        """
+        model = model_name(look_up)
+        name = model.partition("/")[0]
+        if model == catalog.LOCAL_MODEL or name == "local":
+            return "local"
+        if "/" in model and name != "openai" and name in {*_registered, *_entry_points()}:
+            return name
+        profile = choosing.place_of(model, look_up, self._environ).profile
+        return profile.name if profile else ""
+
     async def stop(self, name: str) -> None:
         """Close the backends of that name; the next ask opens them again."""
         for backend in [item for item in self._backends.values() if item.name == name]:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from .. import rendering
 from ..config import SETTINGS, shown
 from ..errors import ConfigurationError
+from ..parameters import sampling_of
 from ..reply import answer_bundle
 from ..wording import count, marks, prompt_line, tokens_used
 from .dry_run import fullness
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
+    from ..config import Value
     from ..session import Session
     from ..slots import Conversation, Slot
 
@@ -91,22 +93,33 @@ def _marks(session: Session, conversation: Conversation, slot: Slot, stale: Coll
 
 
 def config_frame(session: Session) -> pd.DataFrame:
-    """One row per setting: name, value (as text; secrets only as set or not), origin, help."""
+    """One row per setting: name, value (as text; secrets only as set or not), origin, help.
+
+    Where no profile is set, the row says which one is asked all the same. A last row says what sampling the
+    parameters mean.
+    """
     import pandas as pd
 
     from ..safe_frames import DataFrame
 
     look_up = session.look_up(session.current)
     values = {name: look_up(name) for name in SETTINGS}
+    rows = {name: (shown(name, found.value), found.origin, SETTINGS[name].help) for name, found in values.items()}
+    if values["profile"].value is None and (asked := session.registry.profile_name(look_up)):
+        rows["profile"] = (f"not set: {asked} is asked", *rows["profile"][1:])
+    rows["sampling"] = (_sampling(values), "default", "what temperature and top_p mean; set with -p sampling=greedy")
     return DataFrame(
-        {
-            "value": [shown(name, found.value) for name, found in values.items()],
-            "origin": [found.origin for found in values.values()],
-            "help": [SETTINGS[name].help for name in values],
-        },
-        index=pd.Index(list(values), name="name", dtype="string"),
+        {column: [row[place] for row in rows.values()] for place, column in enumerate(("value", "origin", "help"))},
+        index=pd.Index(list(rows), name="name", dtype="string"),
         dtype="string",
     )
+
+
+def _sampling(values: Mapping[str, Value]) -> str:
+    found = sampling_of({name: values[name].value for name in ("temperature", "top_p")})
+    if found.strategy == "greedy":
+        return "greedy"
+    return f"{found.strategy}, temperature {found.temperature:g}, top_p {found.top_p:g}"
 
 
 def _model(session: Session) -> str:

@@ -1,13 +1,12 @@
 """The profiles of hosted providers. Rows only; those of servers of one's own are in ``local_table.py``.
 
-Each row states what the page in ``source`` said on the day in ``READ_ON``.
+``source`` is the page a row follows and is to be checked against; all were written in November 2026.
 """
 
 from __future__ import annotations
 
 from .profile import Profile, Quirks
 
-READ_ON = "2026-11-21"
 # Servers that know the old name of the role alone: OpenAI's newer one would be an unknown role to them.
 _OLD_ROLE = {"developer": "system"}
 # Where there is one penalty for repeating oneself, it is this one.

@@ -1,7 +1,7 @@
 """Every provider's profile against answers written by hand from its documentation, through one contract.
 
-``tests/fixtures/providers/NAME.json`` names its source and the day it was read, and holds: answers, each as a stream
-and in one piece, with what they mean; and what a request has to look like there.
+``tests/fixtures/providers/NAME.json`` names the page it follows and the day it was written, and holds: answers, each as
+a stream and in one piece, with what they mean; and what a request has to look like there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_magic import providers
+from llm_magic.asks import Ask
 from llm_magic.backends.base import Request
 from llm_magic.backends.registry import Registry
 from llm_magic.config import Config
@@ -21,6 +22,7 @@ from llm_magic.counts import Usage
 from llm_magic.engine import shared_engine
 from llm_magic.errors import RequestRejectedError
 from llm_magic.events import Notice
+from llm_magic.session import Session
 from llm_magic.turns import Turn, TurnBuilder
 from tests.fakes.server import FakeServer
 
@@ -264,14 +266,38 @@ def test_another_model_that_answers_is_said_once(played: tuple[Player, str]) -> 
     assert {turn.model for turn, _ in turns} == {"gpt-5.4-mini-2026-03-17"}
 
 
+@pytest.mark.capability("A36", "A35")
+def test_one_option_switches_to_a_local_server(fake_server: FakeServer) -> None:
+    """For one ask, and back; OpenAI's key stays with OpenAI's, and each request is in the ledger as what it was."""
+    with FakeServer() as ollama:
+        environ = {
+            "OPENAI_BASE_URL": fake_server.url,
+            "OPENAI_API_KEY": "sk-canary",
+            "OPENAI_MODEL": "echo",
+            "OLLAMA_HOST": ollama.url.removesuffix("/v1"),
+        }
+        session = Session(config=Config(environ=environ), registry=Registry(environ))
+        conversation = session.current
+        for settings in ({}, {"model": "ollama/echo"}, {}):
+            ask = Ask(prompt=(message("user", "hi"),), conversation=conversation, settings=settings)
+            assert session.ask(ask).outcome().turn.text == "hi"
+        session.close()
+
+        assert [len(server.requests) for server in (fake_server, ollama)] == [2, 1]
+        assert "canary" not in str(ollama.requests[0].headers)
+        assert ollama.requests[0].body["model"] == "echo"
+        assert len(ollama.requests[0].body["messages"]) == 3
+        assert [row.backend for row in session.ledger.rows] == ["openai", "ollama", "openai"]
+
+
 @pytest.mark.capability("K15")
 def test_every_profile_says_how_it_was_tested() -> None:
-    """Those that are "fixture" or "local" have a fixture, with its source and the day; all others say "no"."""
+    """Those that are "fixture" or "local" have a fixture, with the page it follows and the day; all others say "no"."""
     table = providers.profiles()
 
     assert set(table.loc[table["tested"] != "no", "name"]) == set(FIXTURES)
     for name, fixture in FIXTURES.items():
         assert fixture["profile"] == name
         assert fixture["source"].startswith("https://")
-        assert fixture["read_on"] == "2026-11-21"
+        assert fixture["written_on"] == "2026-11-21"
         assert [item["name"] for item in fixture["answers"]] == ["text", "tools"]

@@ -269,6 +269,11 @@ def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     assert shown is not None
     assert "canary" not in shown["text/plain"]
     assert chat.kernel.value("t.loc['temperature', 'origin']") == "session"
+    assert chat.kernel.value("t.loc['sampling', 'value']") == "top_p, temperature 0.1, top_p 1"
+    chat.run("%chat config profile=ollama", "p").checked()
+    chat.run("t = %chat config", "p2").checked()
+    assert chat.kernel.value("t.loc['profile', 'value']") == '"ollama"'
+    chat.run("%chat config profile=", "p").checked()
     chat.run("%chat config temperature=", "c").checked()
     assert "cannot be set in a notebook" in chat.one_line(chat.run("%chat config api_key=sk-x", "f"))
     assert "did you mean temperature?" in chat.one_line(chat.run("%chat config temprature=1", "g"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,8 @@ from llm_magic.config import Config
 from llm_magic.errors import ConfigurationError
 from llm_magic.providers import known, register_profile
 from llm_magic.providers.local_table import LOCAL
-from llm_magic.providers.profile import Profile
+from llm_magic.providers.profile import Profile, Quirks
 from llm_magic.providers.table import HOSTED
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # What the product promises, and the rows of K15.
 PROMISED = (
@@ -276,3 +275,15 @@ def test_a_model_without_its_maker_is_the_providers_own() -> None:
 
     assert (router.model_here("auto"), router.model_here("meta/llama")) == ("r/auto", "meta/llama")
     assert Profile(name="p", title="P").model_here("auto") == "auto"
+
+
+def test_what_the_documentation_says_of_profiles_is_so(tmp_path: Path) -> None:
+    """Every field and quirk is named there, and its file of profiles is one."""
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+    toml = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+
+    providers.read_file(written(tmp_path, toml[0]))
+
+    assert (providers.named("lab").quirks.names, providers.named("ollama").model) == ("prefixed", "qwen3")
+    assert all(f"`{item.name}`" in page for item in fields(Quirks))
+    assert all(item.name in page for item in fields(Profile) if item.name not in ("name", "quirks", "tested"))

@@ -22,7 +22,7 @@ from PIL import Image
 from llm_magic import values
 from llm_magic.content import AudioPart, FilePart, ImagePart, Part, TextPart
 from llm_magic.errors import ContentError
-from llm_magic.values import Limits, file_parts, image_parts, register_content, to_parts
+from llm_magic.values import Limits, asked_parts, file_parts, image_parts, register_content, to_parts
 
 RED = Image.new("RGB", (20, 10), "red")
 
@@ -400,3 +400,15 @@ def test_nothing_heavy_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.capability("C19")
+def test_an_address_is_a_picture_only_where_it_is_marked() -> None:
+    """img: before it; an address in a text, alone or behind the mark in the middle, stays text."""
+    url = "https://example.org/a.png"
+
+    assert asked_parts(f"img:{url}") == (ImagePart(url=url),)
+    for text in (url, f"see {url}", f"see img:{url}", "img:cat.png", "img:", "img:file:///etc/passwd"):
+        assert asked_parts(text) == (TextPart(text=text),)
+        assert to_parts(text) == (TextPart(text=text),)
+    assert to_parts(f"img:{url}") == (TextPart(text=f"img:{url}"),)  # what stands in a table or a variable
