@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_magic.counts import Usage
 from llm_magic.events import (
     Completed,
     NextRound,
@@ -21,6 +23,7 @@ from llm_magic.events import (
     Sending,
     TextDelta,
     ToolCallDelta,
+    UsageReport,
     Waiting,
 )
 from llm_magic.rendering import markdown_html, preformatted_html
@@ -75,7 +78,7 @@ class Drawn:
         """The turn as the page has it."""
         if (patch := self.feed.patch()) is not None:
             self.store.apply(patch)
-        turn: dict[str, Any] = self.store.whole["turns"][KEY]
+        turn: dict[str, Any] = copy.deepcopy(self.store.whole["turns"][KEY])
         return turn
 
 
@@ -264,6 +267,17 @@ def test_the_way_there_is_what_is_kept() -> None:
     assert html(after) == "".join(piece.html for piece in answer_pieces(turn))
     assert html(after, "r") == "".join(piece.html for piece in reasoning_pieces(turn))
     assert html(after, "r") == "<ul>\n<li>hm</li>\n</ul>\n<p>so</p>\n"
+
+
+def test_figures_are_those_of_all_requests() -> None:
+    """What the first was billed is not forgotten when the second begins."""
+    drawn = Drawn()
+    drawn.add(*asked_for(PARIS), UsageReport(usage=Usage(input_tokens=100, output_tokens=10, total_tokens=110)))
+    drawn.add(NextRound(number=2, reason="tools"), TextDelta(text="Warm."))
+
+    turn = drawn.add(UsageReport(usage=Usage(input_tokens=120, output_tokens=5, total_tokens=125)))
+
+    assert (turn["fig"]["in"], turn["fig"]["out"], turn["fig"]["est"]) == (220, 15, False)
 
 
 def test_what_could_not_stand_is_void() -> None:

@@ -83,6 +83,23 @@ def test_interrupts_that_follow_at_once_mean_the_same(monkeypatch: pytest.Monkey
     assert (taken.count, taken.is_insistent) == (9, False)
 
 
+def test_what_waits_for_the_user_is_interrupted_once() -> None:
+    """The first raises where it waits, and cancels; what follows at once, or was before, does not raise elsewhere."""
+    target = Target()
+
+    with interrupts.deferred() as taken:
+        taken.attach(target)
+        with taken.raising():
+            with pytest.raises(KeyboardInterrupt):
+                interrupt()
+            interrupt()
+        interrupt()
+        with pytest.raises(KeyboardInterrupt), taken.raising():
+            pytest.fail("an interrupt that came before is forgotten")
+
+    assert (taken.count, target.cancelled) == (3, 3)
+
+
 def test_insistence_is_seen_and_then_felt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the end is not reached in time, a second interrupt is for the watcher to see, a third one raises."""
     monkeypatch.setattr(interrupts, "PATIENCE_S", -1.0)

@@ -443,6 +443,20 @@ def test_a_tool_of_any_ask_can_be_permitted_here() -> None:
     assert not desk.board.permit(run.turn_id, {"call": 0, "answer": "yes"})
 
 
+def test_a_turn_that_has_ended_asks_nothing() -> None:
+    """Stopped while it waited for a word: the buttons are gone."""
+    desk = make_desk([TextDelta(text="Let me look."), NEVER_S])
+    run = desk.session.ask(Ask(prompt=(message("user", "from a cell"),)))
+    shared_engine().later(0, lambda: run._emit(progress(0, PARIS, "asking")))
+    until(desk, lambda state: "asks" in row_of(state, (state["order"] or [""])[0]))
+
+    run.cancel()
+    assert run.wait(WAIT_S)
+
+    (row,) = desk.rows()
+    assert (row["s"], "asks" in row) == ("interrupted", False)
+
+
 def test_the_calls_of_earlier_turns_are_shown() -> None:
     """The history has what was said, called and answered, as the notebook has it."""
     desk = make_desk()

@@ -22,7 +22,7 @@ from llm_magic.events import (
 from llm_magic.turns import Status, Step, Turn, TurnBuilder
 from llm_magic.views.plain import PlainNotice, PlainView, TerminalStatus
 from llm_magic.views.static import Display, StaticStatus, StaticView
-from tests.fakes.calls import PARIS, progress
+from tests.fakes.calls import PARIS, progress, said
 from tests.fakes.clock import Clock
 
 if TYPE_CHECKING:
@@ -286,6 +286,17 @@ def test_plain_view_tells_of_calls_a_line_each(capsys: pytest.CaptureFixture[str
         '[get_weather({"city": "Paris"}): done: 18 °C]',
         "Warm.",
     ]
+
+
+def test_plain_view_tells_of_calls_once_in_every_form(capsys: pytest.CaptureFixture[str]) -> None:
+    """A form that is printed when it is whole does not print them again."""
+    view = PlainView(form="json", has_footer=False)
+    for event in CALLED:
+        view.add(event)
+    step = Step(reason="tools", tool_calls=(PARIS,), results=(said(PARIS, "18 °C"),))
+    view.end(replace(ended(TextDelta(text='{"t": 18}'), DONE), steps=(step,)))
+
+    assert capsys.readouterr().out.count("18 °C") == 1
 
 
 def test_plain_view_tells_why_it_is_asked_anew(capsys: pytest.CaptureFixture[str]) -> None:
