@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .backends.registry import Choice
+    from .budgets import Till
     from .cache import AnswerCache
     from .config import Value
     from .content import Message
@@ -102,6 +103,7 @@ class Plan:
         context: The turns sent before the prompt.
         facts: What the user says of the model, checked.
         listed: What the server's list says of the model, as far as it has been asked for.
+        pool: What has been spent of a budget that this plan shares with others; None where it shares none.
         drops_oldest: Where the request is too long, the oldest turns are left out.
     """
 
@@ -119,6 +121,7 @@ class Plan:
     context: Context = field(default_factory=Context)
     facts: Mapping[str, Any] = field(default_factory=dict)
     listed: Mapping[str, Any] = field(default_factory=dict)
+    pool: Till | None = None
     drops_oldest: bool = False
 
 

@@ -110,16 +110,22 @@ class Rates:
 
 
 class Till:
-    """What a session has spent, with what its asks under way have. May be used from any thread.
+    """What asks that share a budget have spent, those under way included. May be used from any thread.
 
     Args:
-        booked: What is in the ledger.
+        booked: What has been paid for, as a ledger has it; None keeps it here.
     """
 
-    def __init__(self, booked: Callable[[], Spent]) -> None:
-        self._booked = booked
+    def __init__(self, booked: Callable[[], Spent] | None = None) -> None:
+        self._paid = Spent()
+        self._booked = booked or (lambda: self._paid)
         self._lock = threading.Lock()
         self._open: dict[str, Purse] = {}
+
+    def book(self, spent: Spent) -> None:
+        """Note what has been paid for, where no ledger does."""
+        with self._lock:
+            self._paid += spent
 
     def spent(self, without: Purse | None = None) -> Spent:
         """What has been spent, asks under way included but one."""
@@ -151,12 +157,14 @@ class Purse:
         own: The ask's own budget.
         shared: The session's.
         till: What the session has spent.
+        pool: What has been spent of the ask's own budget, where it shares that with others; None: it does not.
     """
 
-    def __init__(self, *, model: str, own: Budget | None, shared: Budget | None, till: Till) -> None:
+    def __init__(
+        self, *, model: str, own: Budget | None, shared: Budget | None, till: Till, pool: Till | None = None
+    ) -> None:
         self._model = model
-        self._own, self._shared, self._till = own, shared, till
-        self._paid = Spent()
+        self._own, self._shared, self._till, self._pool = own, shared, till, pool or Till()
         self._current = Spent()
         self._rates: Rates | None = None
 
@@ -221,13 +229,14 @@ class Purse:
 
     def pay(self, spent: Spent) -> None:
         """Note what a request has really cost: it is in the ledger by now."""
-        self._paid += spent
+        self._pool.book(spent)
         self._current = Spent()
         self._rates = None
 
     def _budgets(self) -> list[tuple[Budget, Spent]]:
-        mine = self._paid + self._current
-        found = [] if self._own is None else [(self._own, mine)]
+        found = []
+        if self._own is not None:
+            found.append((self._own, self._pool.spent(without=self) + self._current))
         if self._shared is not None:
             found.append((self._shared, self._till.spent(without=self) + self._current))
         return found
@@ -236,6 +245,18 @@ class Purse:
         whose = "this ask" if budget is self._own else "the session"
         return BudgetExceededError(
             f"The budget of {whose} is spent: ~{budget.told(spent)}.", hint=_more(is_own=budget is self._own)
+        )
+
+
+def check_left(budget: Budget, spent: Spent) -> None:
+    """Check that a session's budget is not spent.
+
+    Raises:
+        BudgetExceededError: It is.
+    """
+    if budget.left(spent) <= 0:
+        raise BudgetExceededError(
+            f"The budget of the session is spent: {budget.told(spent)}.", hint=_more(is_own=False)
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .budgets import Purse, Spent, Till, parse_budget
+from .budgets import Purse, Spent, Till, check_left, parse_budget
 from .events import Notice
 from .preflight import Admission, unknown
 
@@ -77,12 +77,23 @@ class Gate:
         return watch
 
     def pay(self, plan: Plan, row: LedgerRow) -> None:
-        """Count what a request has really cost, on which another of its turn follows."""
+        """Count what a request has really cost, whose row is in the ledger: more follow, or share its budget."""
         self._purse(plan).pay(Spent(usd=row.cost_usd or 0.0, tokens=row.total_tokens))
 
     def close(self, plan: Plan) -> None:
         """Count a plan no more: its turn is in the ledger, or was never sent. Harmless when repeated."""
         self.till.close(plan.base.id)
+        if plan.pool is not None:
+            plan.pool.close(plan.base.id)
+
+    def require(self) -> None:
+        """Refuse what has no plan, and may cost something, where the session's budget is spent.
+
+        Raises:
+            BudgetExceededError: It is.
+        """
+        if (budget := self._config.get("budget")) is not None:
+            check_left(parse_budget(budget), self.till.spent())
 
     def told(self) -> str | None:
         """What the session has spent of its budget, for people; None where it has none."""
@@ -97,6 +108,7 @@ class Gate:
             own=None if own is None else parse_budget(own),
             shared=None if shared is None else parse_budget(shared),
             till=self.till,
+            pool=plan.pool,
         )
 
     def _purse(self, plan: Plan) -> Purse:
@@ -105,4 +117,6 @@ class Gate:
         if purse is None:
             purse = self.trial(plan)
             self.till.open(plan.base.id, purse)
+            if plan.pool is not None:
+                plan.pool.open(plan.base.id, purse)
         return purse

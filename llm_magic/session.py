@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .answering import Answering, Patience, uncancel
 from .asks import Ask, Plan, plan_ask
-from .backends.registry import Choice, Registry
+from .backends.registry import Choice, Registry, model_name
 from .books import Books
 from .cache import AnswerCache
 from .call_log import CallLog, CallNotes
@@ -31,6 +31,7 @@ from .repairs import Repairs
 from .rounds import Places
 from .run import Outcome, Run
 from .slots import Conversation
+from .tokens import tokenize
 from .typed import Types
 
 if TYPE_CHECKING:
@@ -203,6 +204,15 @@ class Session(Books):
         layers: tuple[tuple[Origin, Mapping[str, Any]], ...] = (("cell", cell or {}), ("conversation", own))
         return lambda name: self.config.look_up(name, *layers)
 
+    def tokenize(self, text: str, model: str | None = None) -> list[int]:
+        """The tokens of a text, as numbers of a model's own tokenizer; see :func:`llm_magic.tokenize`.
+
+        Args:
+            text: Any text.
+            model: Whose tokenizer; None takes that of the current conversation's model.
+        """
+        return tokenize(text, model or model_name(self.look_up(self.current)))
+
     def resolve(self, look_up: Callable[[str], Value]) -> Choice:
         """Backend and model for these settings; see :meth:`Registry.resolve`."""
         return self.registry.resolve(look_up)
@@ -319,7 +329,9 @@ class Session(Books):
         try:
             answer = await answering.answer()
             notes.ended(answer.rounds[-1])
-            self.record(self.row(plan, answer.rounds[-1], len(answer.rounds)))
+            row = self.row(plan, answer.rounds[-1], len(answer.rounds))
+            self.record(row)
+            self.gate.pay(plan, row)
         finally:
             self.gate.close(plan)
         return Outcome(turn=answer.turn, error=answer.error)

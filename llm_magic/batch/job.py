@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ..budgets import Till
 from ..errors import AuthenticationError, BudgetExceededError, LLMMagicError, QuotaError
 from ..rounds import Places
 from ..turns import new_id
@@ -61,7 +62,8 @@ class Job:
         self.error: LLMMagicError | None = None
         self.finished = threading.Event()
         self._session = session
-        self._plan = plan
+        # A budget is that of all rows together.
+        self._plan = replace(plan, pool=Till())
         self._limits = limits
         self._stops_on_error = stops_on_error
         self._todo = iter(enumerate(rows.prompts))

@@ -160,6 +160,8 @@ class Desk:
         status = "interrupted"
         try:
             async with asyncio.timeout(self._timeout_s), self._session.places.taken(_nobody, has_waited=False):
+                if not self._info.is_local:
+                    self._session.gate.require()
                 entry.begin()
                 said = await self._said(sending, entry)
                 status = "complete"

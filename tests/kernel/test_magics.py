@@ -336,6 +336,27 @@ def test_dry_run_sends_nothing(chat: Chat) -> None:
     assert len(chat.server.requests) == before
 
 
+def test_budgets_windows_and_what_a_model_cannot_do(chat: Chat) -> None:
+    """A budget is set, told, kept and lifted; a picture is refused to a model that does not see, and can be forced."""
+    chat.begin()
+    assert chat.run("%chat budget 20tok", "a").checked().stdout.startswith("budget of this session: ")
+    assert "of 20 tokens spent" in chat.kernel.value("get_ipython().run_line_magic('chat', 'budget')")
+    assert "BudgetExceededError" in chat.one_line(chat.run("%%chat\nhello", "b"))
+    assert chat.run("%chat budget none", "c").checked().stdout == "no budget\n"
+    assert "is no budget" in chat.one_line(chat.run("%chat budget lots", "d"))
+
+    look = "-m gpt-3.5-turbo -i np.zeros((9, 9, 3), np.uint8)"
+    chat.run("import numpy as np", "e").checked()
+    assert "does not see pictures" in chat.one_line(chat.run(f"%llm {look} What is it?", "f"))
+    dry = chat.run(f"%llm --dry-run {look} What is it?", "f").checked()
+    assert "it would not be sent: gpt-3.5-turbo does not see pictures" in dry.bundles[-1]["text/plain"]
+    chat.run(f"%llm --force {look} What is it?", "f").checked()
+
+    chat.run('%chat config model_info={"window": 4000}', "g").checked()
+    assert "tokens of 4,000, " in chat.run("%chat tokens how many?", "h").checked().stdout
+    chat.run("%chat config model_info=none", "g").checked()
+
+
 def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
     """%unload_ext removes magics and hooks, %reload_ext brings them back, conversations stay."""
     kernel = start_kernel(environ={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})

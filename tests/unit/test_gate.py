@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_magic import model_info
+import llm_magic
+from llm_magic import api, model_info
 from llm_magic.api import Conversation
 from llm_magic.asks import Ask
 from llm_magic.config import Config
@@ -15,6 +17,7 @@ from llm_magic.content import ImagePart, Message, TextPart, ToolCall, ToolResult
 from llm_magic.counts import Usage
 from llm_magic.errors import BudgetExceededError, ConfigurationError, ContextLengthError
 from llm_magic.events import Completed, Notice, Opened, TextDelta, UsageReport
+from llm_magic.ledger import LedgerRow
 from llm_magic.magics.dry_run import fullness, plan_bundle, survey, tokens_frame, tokens_line
 from llm_magic.preflight import Admission, measure
 from llm_magic.session import Session
@@ -58,6 +61,13 @@ def streamed(*pieces: str, usage: Usage | None = None) -> list[Any]:
         *reports,
         Completed(finish_reason="stop", model="m"),
     ]
+
+
+def row(**values: Any) -> LedgerRow:
+    """A row of the ledger, of which only some values matter."""
+    blank = dict.fromkeys(field.name for field in fields(LedgerRow))
+    blank |= dict.fromkeys(("input_tokens", "output_tokens", "total_tokens", "retries", "round"), 0)
+    return LedgerRow(**{**blank, "at": datetime.now(UTC), **values})
 
 
 # What a model can do
@@ -334,6 +344,32 @@ def test_a_bad_budget_is_refused_where_it_is_set(session: Session) -> None:
         chat.ask("a", budget="lots")
 
 
+def test_rows_of_a_map_share_their_budget(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is that of all rows together: what is beyond it is not asked."""
+    monkeypatch.setattr(api, "session", lambda: session)
+    model_info.register_model("dear", **DEAR)
+    usage = Usage(input_tokens=8, output_tokens=12, total_tokens=20)
+    backend = ScriptedBackend([streamed("hello", usage=usage)])
+
+    frame = llm_magic.map(["a", "b", "c", "d"], backend=backend, model="dear", budget=0.05, in_flight=1)
+
+    # Two rows cost two cents each, and of a third the input alone is worth what is left, or nearly.
+    assert list(frame["status"])[:2] == ["complete", "complete"]
+    assert list(frame["status"])[3] == "not asked"
+    assert 2 <= len(backend.requests) <= 3
+
+
+def test_what_is_no_chat_counts_and_stops_too(session: Session) -> None:
+    """Where a session's budget is spent, other endpoints are not asked either."""
+    session.gate.require()
+    session.config.session["budget"] = "0.01"
+    session.gate.require()
+    session.ledger.add(row(cost_usd=0.02))
+
+    with pytest.raises(BudgetExceededError, match=r"\$0.0200 of \$0.0100 spent"):
+        session.gate.require()
+
+
 # What people see
 
 
@@ -405,3 +441,49 @@ def test_says_of_a_script_has_no_budget(session: Session) -> None:
     assert not session.gate.trial(
         session.plan(Ask(prompt=(message("user", "a"),), settings={"model": "local"}))
     ).is_bounded
+
+
+@pytest.mark.capability("I1", "A8")
+def test_a_session_tokenizes_for_its_model(session: Session) -> None:
+    """That of the current conversation, else the default one, which can be configured."""
+    assert session.tokenize("hello world") == [24912, 2375]
+
+    session.config.session["model"] = "gpt-4"
+    assert session.tokenize("hello world") == llm_magic.tokenize("hello world", "gpt-4") != [24912, 2375]
+    assert session.tokenize("hello world", "gpt-5.4-mini") == [24912, 2375]
+    by_environment = Config(environ={"LLM_MAGIC_MODEL": "gpt-5.5"})
+    assert by_environment.get("model") == "gpt-5.5"
+
+
+@pytest.mark.capability("I8", "I11", "I16")
+def test_everything_a_server_tells_of_usage_is_kept(session: Session) -> None:
+    """With the turn, in files and frames, what it does not tell as None; the main counts in the ledger."""
+    usage = Usage(
+        input_tokens=50,
+        output_tokens=30,
+        total_tokens=80,
+        cached_tokens=10,
+        cache_write_tokens=4,
+        input_audio_tokens=5,
+        input_image_tokens=6,
+        input_text_tokens=39,
+        reasoning_tokens=7,
+        output_audio_tokens=8,
+        accepted_prediction_tokens=2,
+        rejected_prediction_tokens=1,
+    )
+    done = Completed(finish_reason="stop", model="m", service_tier="flex")
+    chat, backend = talk(session, [Opened(), TextDelta(text="a"), UsageReport(usage=usage), done], [*says("b")])
+
+    reply, plain = chat.ask("a"), chat.ask("b")
+
+    assert (reply.usage, reply.service_tier, plain.service_tier) == (usage, "flex", None)
+    assert Conversation.from_dict(chat.to_dict()).turns[0] == reply.turn
+    assert Conversation.from_frame(chat.to_frame()).turns[0] == reply.turn
+    kept = session.ledger.rows[0]
+    assert (kept.cached_tokens, kept.reasoning_tokens, kept.total_tokens) == (10, 7, 80)
+    # A server that tells nothing: counted here, and flagged.
+    assert session.ledger.rows[1].is_estimate
+    assert session.ledger.rows[1].input_tokens > 0
+    assert {"organization", "is_estimate"} < set(session.ledger.to_frame().columns)
+    assert len(backend.requests) == 2

@@ -45,6 +45,7 @@ def test_it_counts_once_for_each_state(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads == ["llm_magic meter"] * 2
 
 
+@pytest.mark.capability("I7")
 @pytest.mark.parametrize(
     ("base_url", "model", "limit"),
     [

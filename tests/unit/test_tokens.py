@@ -47,6 +47,7 @@ def test_count_text_is_exact_for_openai(text: str) -> None:
         assert not counted.is_estimate
 
 
+@pytest.mark.capability("I2")
 @pytest.mark.parametrize(
     ("model", "encoding"),
     [
