@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .turns import Turn, TurnBuilder
 
 Kind: TypeAlias = Literal["started", "streaming", "ended"]
-# What is looked at afterwards is what went wrong last; a map of a column makes thousands.
-KEPT_EVENTS = 10_000
+# What is looked at afterwards is what went wrong last; the ledger has every request.
+KEPT_EVENTS = 300
 COLUMNS: Columns = {
     "at": "time",
     "kind": "text",
@@ -133,7 +133,7 @@ class CallLog:
         return functools.partial(self._remove, listener)
 
     def to_frame(self) -> pd.DataFrame:
-        """The last 10,000 events, one row each, without what was said; columns and dtypes as ``COLUMNS``."""
+        """The last 300 events, one row each, without what was said; columns and dtypes as ``COLUMNS``."""
         with self._lock:
             events = tuple(self._events)
         return typed_frame(COLUMNS, [{name: getattr(event, name) for name in COLUMNS} for event in events])

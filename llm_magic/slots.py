@@ -109,9 +109,10 @@ class Slot:
 
     def with_version(self, turn: Turn) -> Slot:
         """The slot with one more version, current if it did not fail and has something to say; others follow it."""
+        kept = replace(turn, others=()) if turn.others else turn
         return replace(
             self,
-            versions=(*self.versions, replace(turn, others=()), *turn.others),
+            versions=(*self.versions, kept, *turn.others),
             current_id=turn.id if turn.is_sendable else self.current_id,
         )
 

@@ -183,10 +183,10 @@ def test_only_the_answers_text_is_searched(session: Session) -> None:
 
 
 def test_without_a_stop_string_events_pass_as_they_are(session: Session) -> None:
-    """An empty list, an empty string, and values that are no text change nothing."""
+    """An empty list, an empty string, and none change nothing."""
     script: list[Event] = [TextDelta(text="a\n"), LogprobsDelta(tokens=({"token": "a\n"},)), TextDelta(text="b"), DONE]
     chat, backend = talk(session, script)
-    for stop in ([], "", [7], None):
+    for stop in ([], "", None):
         params = {"stop": stop}
         ask = Ask(prompt=(message("user", "a"),), conversation=chat, backend=backend, params=params)
         run = session.ask(ask)
