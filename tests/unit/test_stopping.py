@@ -186,7 +186,8 @@ def test_without_a_stop_string_events_pass_as_they_are(session: Session) -> None
     """An empty list, an empty string, and none change nothing."""
     script: list[Event] = [TextDelta(text="a\n"), LogprobsDelta(tokens=({"token": "a\n"},)), TextDelta(text="b"), DONE]
     chat, backend = talk(session, script)
-    for stop in ([], "", None):
+    nothing: tuple[object, ...] = ([], "", None)
+    for stop in nothing:
         params = {"stop": stop}
         ask = Ask(prompt=(message("user", "a"),), conversation=chat, backend=backend, params=params)
         run = session.ask(ask)
