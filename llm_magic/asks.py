@@ -187,7 +187,8 @@ def plan_ask(
     if ask.is_completion:
         request, base = _completing(ask, request, base, backend)
     asked = request.messages
-    schema, request, base = typed.planned(request, base, ask, types or typed.Types(), info)
+    facts = checked_facts(look_up("model_info").value or {})
+    schema, request, base = typed.planned(request, base, ask, types=types or typed.Types(), info=info, facts=facts)
     if ask.continues is not None:
         asked = (*asked, *continuation.rounds_of(ask.continues))
         request = replace(request, messages=asked)
@@ -203,7 +204,7 @@ def plan_ask(
         asked=asked,
         schema=schema,
         context=context,
-        facts=checked_facts(look_up("model_info").value or {}),
+        facts=facts,
         drops_oldest=look_up("overflow").value == "drop_oldest",
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .asks import Ask
     from .backends.base import BackendInfo, Request
     from .content import Message
+    from .model_info import Abilities
     from .schemas import Schema
     from .turns import Turn
 
@@ -47,10 +48,17 @@ class Types:
         """The type that was asked for with these request parameters, None where this session has not done so."""
         return self._known.get(_key(params[_NAME])) if _NAME in params else None
 
-    def way(self, schema: Schema, info: BackendInfo, model: str) -> Way:
-        """How a type is asked for, as far as is known of the server and the model."""
+    def way(self, schema: Schema, info: BackendInfo, model: str, facts: Mapping[str, Any] | None = None) -> Way:
+        """How a type is asked for, as far as is known of the server and the model.
+
+        Args:
+            schema: The type.
+            info: What is known of the server.
+            model: The model.
+            facts: What the user says of it, checked.
+        """
         return max(
-            _first_way(schema, info, model),
+            _first_way(schema, abilities(model, info.provider, facts=facts)),
             self._ways.get((info.name, info.base_url, model), "schema"),
             key=_WAYS.index,
         )
@@ -62,17 +70,22 @@ class Types:
 
 
 def planned(
-    request: Request, base: Turn, ask: Ask, types: Types, info: BackendInfo
+    request: Request, base: Turn, ask: Ask, *, types: Types, info: BackendInfo, facts: Mapping[str, Any]
 ) -> tuple[Schema | None, Request, Turn]:
     """The type of an ask, and request and turn as they are with it; as they were where none is asked for.
 
     Raises:
         ConfigurationError: The ask has a type and a ``response_format``, or one that the model does not take.
     """
+    if ask.is_completion:
+        # Text that is gone on with has no form.
+        if ask.schema is not None:
+            raise ConfigurationError("A completion has no type.", hint="leave out --complete, or the schema")
+        return None, untyped(request), base
     schema = ask.schema or types.of(request.params)
     if schema is None:
         if not ask.is_forced:
-            check_form(request.params, info, request.model)
+            _check_form(request, abilities(request.model, info.provider, facts=facts))
         return None, request, base
     if ask.schema is not None and (ask.params.get(_NAME) or ask.settings.get(_NAME)) is not None:
         raise ConfigurationError("The ask has a schema and a response_format.", hint="leave one of them out")
@@ -81,7 +94,7 @@ def planned(
     base = replace(base, settings={**base.settings, _NAME: schema.to_response_format()})
     if ask.continues is not None:
         return schema, untyped(request), base
-    return schema, typed(request, schema, types.way(schema, info, request.model)), base
+    return schema, typed(request, schema, types.way(schema, info, request.model, facts)), base
 
 
 def typed(request: Request, schema: Schema, way: Way) -> Request:
@@ -131,14 +144,14 @@ def with_words(messages: tuple[Message, ...], words: str) -> tuple[Message, ...]
     return (*messages[:place], instructed, *messages[place + 1 :])
 
 
-def check_form(params: Mapping[str, Any], info: BackendInfo, model: str) -> None:
+def _check_form(request: Request, can: Abilities) -> None:
     """Check that the model can do what a ``response_format`` of the user's own wants.
 
     Raises:
         ConfigurationError: It is known that it cannot.
     """
-    kind = params[_NAME].get("type") if isinstance(params.get(_NAME), dict) else None
-    can = abilities(model, info.provider)
+    model, form = request.model, request.params.get(_NAME)
+    kind = form.get("type") if isinstance(form, dict) else None
     missing = "typed" if kind == "json_schema" and can.typed is False else ""
     missing = missing or ("json" if kind == "json_object" and can.json is False else "")
     if missing:
@@ -149,8 +162,7 @@ def check_form(params: Mapping[str, Any], info: BackendInfo, model: str) -> None
         raise ConfigurationError(f"The model {model} does not take response_format {kind}.", hint=hint)
 
 
-def _first_way(schema: Schema, info: BackendInfo, model: str) -> Way:
-    can = abilities(model, info.provider)
+def _first_way(schema: Schema, can: Abilities) -> Way:
     if can.typed is not False and not schema.is_free:
         return "schema"
     return "words" if can.json is False else "object"

@@ -155,7 +155,7 @@ class Job:
         """The plan, in the way the server takes types by now."""
         if plan.schema is None:
             return plan
-        way = self._session.types.way(plan.schema, plan.info, plan.request.model)
+        way = self._session.types.way(plan.schema, plan.info, plan.request.model, plan.facts)
         return replace(plan, request=typed(plan.request, plan.schema, way))
 
     async def _messages(self, prompt: Any) -> tuple[Message, ...]:

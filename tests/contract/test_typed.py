@@ -173,11 +173,12 @@ def test_a_form_the_model_is_known_not_to_take_is_refused(session: Session, fake
         assert "register_model('typed-unable'" in str(caught.value.hint)
 
     assert chat.ask(answers(RIGHT), schema=Line).data == LINE
+    assert chat.ask(answers(RIGHT), schema=Line, model_info={"typed": False, "json": True}).data == LINE
     register_model("typed-unable", json=True)
     assert chat.ask(answers(RIGHT), schema=Line).data == LINE
     assert chat.ask(answers("{}"), response_format={"type": "json_object"}).data == {}
 
-    assert forms(fake_server) == [None, "json_schema", "json_object"]
+    assert forms(fake_server) == [None, "json_object", "json_schema", "json_object"]
 
 
 @pytest.mark.capability("E8", "E9")

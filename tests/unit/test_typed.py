@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,17 +12,18 @@ from hypothesis import strategies as st
 
 import llm_magic
 from llm_magic.api import Conversation
+from llm_magic.asks import Ask
 from llm_magic.backends.base import BackendInfo, Request
 from llm_magic.config import Config, shown
 from llm_magic.content import Message, TextPart, message
-from llm_magic.errors import RequestRejectedError, SchemaError
+from llm_magic.errors import ConfigurationError, RequestRejectedError, SchemaError
 from llm_magic.events import Completed, NextRound, TextDelta, ToolCallDelta
 from llm_magic.reply import Reply, answer_bundle
 from llm_magic.schemas import Schema, schema_of
 from llm_magic.session import Session
 from llm_magic.testing import ScriptedBackend, says
 from llm_magic.turns import Turn
-from llm_magic.typed import Types, lowered, typed, with_words
+from llm_magic.typed import Types, lowered, planned, typed, with_words
 from llm_magic.views.growing import GrowingText
 from tests.fakes.kinds import Currency, Line
 
@@ -70,6 +72,20 @@ def test_every_way_needs_less_of_the_server() -> None:
     assert again == ("object", typed(ASKED, schema, "words"))
     assert again[1].params == {"seed": 1}
     assert lowered(again[1], schema) is None
+
+
+def test_a_completion_has_no_form() -> None:
+    """A type is refused; the session's form of answers is not sent with it."""
+    ask = Ask(prompt=ASKED.messages, is_completion=True)
+    asked = typed(ASKED, schema_of(Line), "schema")
+    base = Turn(id="0", prompt=())
+
+    schema, request, _ = planned(asked, base, ask, types=Types(), info=INFO, facts={})
+
+    assert schema is None
+    assert request == ASKED
+    with pytest.raises(ConfigurationError, match="A completion has no type"):
+        planned(asked, base, replace(ask, schema=schema_of(Line)), types=Types(), info=INFO, facts={})
 
 
 def test_words_of_ours_stand_in_the_users_last_message() -> None:
