@@ -378,7 +378,7 @@ def test_loading_imports_nothing_heavy_and_starts_no_thread(start_kernel: StartK
     kernel.run("import sys, threading; before = threading.active_count()")
     kernel.run("%load_ext llm_magic").checked()
 
-    heavy = ("openai", "pandas", "PIL", "anywidget", "numpy", "genai_prices", "markdown_it", "nh3")
+    heavy = ("openai", "pandas", "PIL", "anywidget", "numpy", "genai_prices", "markdown_it", "nh3", "pydantic", "jiter")
     assert kernel.value(f"[m for m in {heavy} if m in sys.modules]") == []
     assert kernel.value("threading.active_count() - before") == 0
 
