@@ -1,4 +1,4 @@
-"""Errands: functions that have to be called on the thread which watches an ask, between two drawings.
+"""Errands: functions that have to be called on the main thread, where it watches an ask, between two drawings.
 
 The engine leaves them; the watching thread does them, and an interrupt then hits the function, not the watching.
 """

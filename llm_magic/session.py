@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,7 +113,7 @@ class Session(Books):
                 hint="%llm or keep=False asks an aside, which need not wait for it",
             )
         plan = self.gate.admitted(self._plan(ask, conversation, None))
-        errands = Errands() if ask.is_watched else None
+        errands = Errands() if ask.is_watched and threading.current_thread() is threading.main_thread() else None
         with self.lock:
             if ask.is_kept:
                 key = self._next_key(ask)

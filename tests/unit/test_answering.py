@@ -364,6 +364,15 @@ def test_a_stream_runs_what_is_allowed_in_it(session: Session) -> None:
     assert [told(turn) for turn in chat.turns] == [["2"], ["4"]]
 
 
+def test_each_request_has_its_own_snapshots(session: Session) -> None:
+    """What a model says before it calls is not part of the answer."""
+    chat = talk(session, calls(("double", '{"number": 1}'), text="Let me see."), says("It is two."))
+
+    snapshots = [event.snapshot for event in chat.stream("a", tools=[double]) if isinstance(event, TextDelta)]
+
+    assert snapshots == ["Let me see.", "It ", "It is ", "It is two."]
+
+
 def test_an_awaited_ask_asks_nobody(session: Session) -> None:
     """What needs a word does not run; one line says so."""
     session.config.session["tool_permission"] = "ask"
@@ -392,6 +401,11 @@ def test_main_tools_run_on_the_thread_that_watches(session: Session) -> None:
     awaited = answered(session, calls(("where", "")), says("."), tools=[where])
     assert "main thread" in told(awaited)[0]
     assert awaited.steps[0].results[0].is_error
+    elsewhere = talk(session, calls(("where", "")), says("."))
+    thread = threading.Thread(target=elsewhere.ask, args=("c",), kwargs={"tools": [where]})
+    thread.start()
+    thread.join(60)
+    assert "main thread" in told(elsewhere.turns[0])[0]
 
 
 def test_main_tools_run_one_after_the_other(session: Session) -> None:
