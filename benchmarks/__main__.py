@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import conversations, frames
+from benchmarks import connections, conversations, frames
 from benchmarks import map as mapping
 from benchmarks.measures import ROOT, every_measure
 
@@ -19,6 +19,7 @@ def main() -> int:
         measures = [
             *conversations.every_measure(home, list(answers.values())),
             *frames.every_measure(),
+            *connections.every_measure(),
             *mapping.every_measure(Path(tempfile.mkdtemp(dir=folder))),
             *every_measure(home, answers),
         ]

@@ -15,10 +15,11 @@ from urllib.parse import quote
 from .. import providers
 from ..errors import AuthenticationError, ConfigurationError, MissingDependencyError, did_you_mean
 from . import credentials, endpoint
-from .clients import ARGUMENTS, CLIENT_OPTIONS, Transport
+from .clients import ARGUMENTS, CLIENT_OPTIONS
 from .connection import Call, Connection
 from .credentials import Credentials, Key
 from .openai import NOT_GIVEN, OpenAIBackend
+from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

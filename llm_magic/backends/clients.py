@@ -10,40 +10,29 @@ import asyncio
 import inspect
 import os
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from .._version import __version__
 from ..errors import ConfigurationError, did_you_mean
 from . import endpoint
+from .transport import Transport, http_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    import httpx2
     from openai import AsyncOpenAI
 
 _PLACEHOLDER = "no-key"
-MAX_REDIRECTS = 3
-# The SDK's own: most connections at once, and most that are kept open unused.
-_MAX_CONNECTIONS, _MAX_KEPT = 1000, 100
-_PORTS = {"http": 80, "https": 443}
 # Arguments of the SDK's client that bring an address or credentials of their own.
 _OWN_ADDRESS = frozenset(("data_residency", "provider"))
 _OWN_KEY = frozenset(("admin_api_key", "provider", "workload_identity"))
-# What the SDK's client takes beside our own arguments, and what its HTTP client takes; a test holds both against
-# them. Importing the SDK to ask it would cost half a second where nothing is sent yet.
+# What the SDK's client takes beside our own arguments; a test holds it against the SDK. Importing that to ask it would
+# cost half a second where nothing is sent yet.
 CLIENT_OPTIONS = frozenset(
     (
         *("admin_api_key", "data_residency", "default_headers", "default_query", "http_client", "max_retries"),
         *("provider", "timeout", "webhook_secret", "websocket_base_url", "workload_identity"),
-    )
-)
-HTTP_OPTIONS = frozenset(
-    (
-        *("auth", "base_url", "cert", "cookies", "default_encoding", "event_hooks", "follow_redirects", "headers"),
-        *("http1", "http2", "limits", "max_redirects", "mounts", "params", "proxy", "timeout", "transport"),
-        *("trust_env", "verify"),
     )
 )
 # Arguments of OpenAIBackend beside them.
@@ -61,33 +50,6 @@ _OF_THIS_PROCESS = ("given", "_made", "_process", "_lock")
 _TELLTALES = tuple(
     f"X-Stainless-{name}" for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transport:
-    """How a server is reached.
-
-    Attributes:
-        max_connections: Most connections at once; None for the SDK's own limit. Count, >= 1.
-        max_redirects: How often a redirect is followed; None means 3. Count.
-        proxy: Address of a proxy, "" for none at all; None takes the environment's.
-        user_agent: The User-Agent header; "" tells neither name nor machine.
-        http_options: Further arguments of the HTTP client; the named ones above go before them.
-        is_ours_first: Our own name is said before ``user_agent``, unless that is "".
-    """
-
-    max_connections: int | None = None
-    max_redirects: int | None = None
-    proxy: str | None = field(default=None, repr=False)
-    user_agent: str | None = None
-    http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    is_ours_first: bool = False
-
-    def __post_init__(self) -> None:
-        for name in self.http_options:
-            if name not in HTTP_OPTIONS:
-                hint = did_you_mean(name, HTTP_OPTIONS, otherwise="those of httpx2.AsyncClient are known")
-                raise ConfigurationError(f"http_options has no {name!r}.", hint=hint)
 
 
 class Clients:
@@ -240,7 +202,7 @@ class Clients:
         headers, data = {"User-Agent": _user_agent(self._transport)}, bytearray()
         async with (
             asyncio.timeout(timeout_s),
-            _http_client(url, replace(self._transport, http_options=others)) as client,
+            http_client(url, replace(self._transport, http_options=others)) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
             response.raise_for_status()
@@ -300,7 +262,7 @@ class Clients:
         arguments = dict(self.options)
         has_own_address = bool(_OWN_ADDRESS & arguments.keys())
         if "http_client" not in arguments:
-            arguments["http_client"] = _http_client(None if has_own_address else self.base_url, self._transport)
+            arguments["http_client"] = http_client(None if has_own_address else self.base_url, self._transport)
         if not has_own_address:
             arguments["base_url"] = self.base_url
         if not self.has_own_key:
@@ -348,50 +310,3 @@ def _harmless(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in options.items()
         if isinstance(value, str | int | float) and not endpoint.is_secret(name)
     }
-
-
-def _http_client(home: str | None, transport: Transport) -> httpx2.AsyncClient:
-    import httpx2
-    import openai
-
-    from .pools import pools_for
-
-    options = dict(transport.http_options)
-    if home is not None and endpoint.is_loopback(home):
-        # A proxy of the environment must not be asked for a server on this machine.
-        options.setdefault("trust_env", False)
-    if transport.max_connections is not None:
-        kept = min(transport.max_connections, _MAX_KEPT)
-        options["limits"] = httpx2.Limits(max_connections=transport.max_connections, max_keepalive_connections=kept)
-    if transport.max_redirects is not None:
-        options["max_redirects"] = transport.max_redirects
-    options.setdefault("max_redirects", MAX_REDIRECTS)
-    if transport.proxy is not None:
-        options |= {"proxy": transport.proxy or None, "trust_env": False}
-    if home is not None:
-        hooks = dict(options.get("event_hooks") or {})
-        hooks["request"] = [*hooks.get("request", ()), _secrets_stay_at(home)]
-        options["event_hooks"] = hooks
-    if (pools := pools_for(options)) is not None:
-        options["transport"] = pools
-    return openai.DefaultAsyncHttpxClient(**options)
-
-
-def _secrets_stay_at(home: str) -> Callable[[httpx2.Request], Any]:
-    """What a redirect to another server takes with it: no key, whatever its header is called."""
-    import httpx2
-
-    at = _place(httpx2.URL(home))
-
-    async def look_at(request: httpx2.Request) -> None:
-        place = _place(request.url)
-        is_upgrade = place[1] == at[1] and (at[0], at[2], place[0], place[2]) == ("http", 80, "https", 443)
-        if place != at and not is_upgrade:
-            for name in [name for name in request.headers if endpoint.is_secret(name)]:
-                del request.headers[name]
-
-    return look_at
-
-
-def _place(url: httpx2.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or _PORTS.get(url.scheme, 0)

@@ -23,10 +23,11 @@ from ..errors import BackendError, QuotaError
 from ..events import Notice, Retrying
 from . import credentials, endpoint, failures
 from .base import Timeouts
-from .clients import Clients, Transport
+from .clients import Clients
 from .credentials import Credentials, Key, Taken
 from .retries import LONGEST_RETRY_AFTER_S, headers_of, pause_before_retry, retry_after_s
 from .rotation import Pace
+from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

@@ -18,12 +18,12 @@ from ..events import Completed, Notice, Opened
 from ..providers.profile import PREFIX_FORMS, Profile
 from . import configuration, endpoint, failures
 from .base import BackendInfo
-from .clients import Transport
 from .connection import Accepted, Call, Connection
 from .dialect import Dialect, is_prefixed
 from .inlining import Pictures
 from .posting import post
 from .reading import read_reply
+from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -15,8 +15,9 @@ import openai
 import pytest
 
 from llm_magic._version import __version__
-from llm_magic.backends.clients import CLIENT_OPTIONS, HTTP_OPTIONS, Transport
+from llm_magic.backends.clients import CLIENT_OPTIONS
 from llm_magic.backends.openai import OpenAIBackend
+from llm_magic.backends.transport import HTTP_OPTIONS, Transport
 from llm_magic.errors import BackendError, ConfigurationError, RequestRejectedError
 from llm_magic.events import Retrying
 from tests.fakes.asking import aask, ask, request

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_magic.backends import registry as registry_module
-from llm_magic.backends.clients import Transport
 from llm_magic.backends.local import LocalBackend
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.backends.registry import Choice, Registry, backend_names, factory, register_backend
+from llm_magic.backends.transport import Transport
 from llm_magic.catalog import DEFAULT_MODEL, LOCAL_MODEL
 from llm_magic.config import Config
 from llm_magic.errors import AuthenticationError, ConfigurationError
