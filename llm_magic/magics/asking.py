@@ -251,7 +251,7 @@ def _schema(options: AskOptions, names: dict[str, Any]) -> Schema | None:
         raise ConfigurationError(f"No type named {exc.name!r} for --schema.", hint=hint) from exc
     except Exception as exc:
         says = f"--schema {cut(text)} cannot be evaluated: {type(exc).__name__}: {exc}"
-        raise ConfigurationError(says, hint='quote an expression with spaces: --schema "dict[str, int]"') from exc
+        raise ConfigurationError(says, hint='quote an expression with spaces: --schema "Invoice | None"') from exc
     return schema_of(value)
 
 

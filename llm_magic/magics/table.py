@@ -109,7 +109,7 @@ OPTIONS: tuple[OptionRow, ...] = (
         name="schema",
         metavar="EXPR",
         completes="names",
-        help="the type of the answer: a model, dataclass, list[Model], Enum, Literal, JSON schema; quote spaces",
+        help="the type of the answer, an expression: a model, dataclass, list[Model], Enum, Literal, JSON schema",
     ),
     OptionRow(name="json", help="the answer is a JSON object, whatever is in it"),
     OptionRow(

@@ -267,6 +267,8 @@ def test_an_answer_that_never_fits_is_told_in_one_line_and_kept(session: Session
     turn = chat.turns[0]
     assert (turn.text, turn.status, turn.error) == (WRONG, "complete", caught.value.message)
     assert rounds(session) == [(1, "complete"), (2, "complete")]
+    assert Conversation.from_dict(chat.to_dict()).turns == chat.turns
+    assert Conversation.from_frame(chat.to_frame()).turns == chat.turns
     with pytest.raises(SchemaError):
         _ = Reply(turn=turn, schema=session.types.of(turn.settings)).data
 
