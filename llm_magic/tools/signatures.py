@@ -62,12 +62,9 @@ class FunctionSignature:
 
     def apply(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """See :class:`~llm_magic.tools.definition.Signature`."""
-        ahead = [one for one in self.parameters if one.kind is inspect.Parameter.POSITIONAL_ONLY]
-        while ahead and ahead[-1].name not in arguments:
-            ahead.pop()
-        first = [arguments.get(one.name, one.default) for one in ahead]
-        names = {one.name for one in ahead}
-        return function(*first, **{name: value for name, value in arguments.items() if name not in names})
+        rest = dict(arguments)
+        ahead = (one for one in self.parameters if one.kind is inspect.Parameter.POSITIONAL_ONLY)
+        return function(*[rest.pop(one.name, one.default) for one in ahead], **rest)
 
     def to_schema(self) -> dict[str, Any]:
         """See :class:`~llm_magic.tools.definition.Signature`."""

@@ -186,7 +186,7 @@ def test_settings_that_do_not_fit_are_one_line(settings: dict[str, Any], message
 def test_settings_go_over_a_profiles_quirks() -> None:
     """Roles, several system messages, names, tokens at the end; also for a server nobody knows."""
     session = {"roles": "system=developer, user=human", "names": "dropped", "system_messages": "merged"}
-    session |= {"stop_tokens": "<end> </s>", "model": "m"}
+    session |= {"stop_tokens": "<end> </s>", "text_calls": "hermes", "model": "m"}
     for more in ({"profile": "ollama"}, {"base_url": PROXY}):
         config = Config(session={**session, **more}, environ={})
         backend = Registry({}).resolve(config.look_up).backend
@@ -194,6 +194,7 @@ def test_settings_go_over_a_profiles_quirks() -> None:
         quirks = backend._dialect.quirks
         assert dict(quirks.roles) == {"system": "developer", "user": "human"}
         assert (quirks.names, quirks.system_messages, quirks.stop_tokens) == ("dropped", "merged", ("<end>", "</s>"))
+        assert quirks.text_calls == "hermes"
 
 
 @pytest.mark.capability("J9")

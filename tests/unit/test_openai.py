@@ -9,7 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx2
 import openai
@@ -17,13 +17,15 @@ import pytest
 
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.errors import AuthenticationError, ConfigurationError, RequestRejectedError
-from llm_magic.events import Retrying
+from llm_magic.events import Retrying, ToolCallDelta
+from llm_magic.providers import Profile, Quirks
 from tests.fakes.asking import aask, ask, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_magic.providers.profile import PrefixForm
+    from tests.fakes.asking import Asked
     from tests.fakes.server import FakeServer
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -42,6 +44,26 @@ def sent_headers(server: FakeServer, backend: OpenAIBackend) -> dict[str, str]:
     """The headers of one request."""
     ask(backend, "echo")
     return dict(server.requests[-1].headers)
+
+
+@pytest.mark.capability("D14", "D15")
+def test_calls_in_the_text_are_looked_for_where_tools_are_sent(fake_server: FakeServer) -> None:
+    """And where the profile says that the server leaves them there; else they are text."""
+    text = '<tool_call>{"name": "f", "arguments": {"a": 1}}'
+    tools = ({"type": "function", "function": {"name": "f"}},)
+
+    def said(form: Literal["none", "hermes"], **more: Any) -> Asked:
+        profile = Profile(name="mine", title="Mine", quirks=Quirks(text_calls=form))
+        backend = OpenAIBackend(base_url=fake_server.url, profile=profile, environ={})
+        return ask(backend, request("echo", text, **more))
+
+    found = said("hermes", tools=tools)
+    (call,) = found.of_type(ToolCallDelta)
+    assert (call.name, call.arguments, found.text) == ("f", '{"a": 1}', "")
+    assert found.completed is not None
+    assert found.completed.finish_reason == "tool_calls"
+    for other in (said("hermes"), said("none", tools=tools)):
+        assert (other.text, other.of_type(ToolCallDelta)) == (text, [])
 
 
 # Keys and addresses

@@ -76,6 +76,7 @@ def test_python_runs_in_the_users_names(capsys: pytest.CaptureFixture[str]) -> N
     assert said("python", names, code="") == "done"
     assert said("python", names, code="def f():\n    return m\n\nf()") == "8"
     assert said("python", names, code="None") == "done"
+    assert said("python", names, code="seen = []\nseen.append(1) or len(seen)") == "1"
     assert said("python", {"df": FRAME}, code="df").startswith("DataFrame, 4 rows")
 
 
@@ -155,6 +156,7 @@ def test_dataframe_looks(asked: dict[str, Any], lines: list[str]) -> None:
 def test_dataframe_describes() -> None:
     """All columns, numbers or not; a Series is a table of one column."""
     assert "unique" in said("dataframe", {"df": FRAME}, name="df", operation="describe")
+    assert said("dataframe", {"s": pd.Series(range(200))}, name="s", rows=200).startswith("DataFrame, 100 rows")
     assert "value\n1" in said("dataframe", {"s": pd.Series([1, 2])}, name="s")
 
 
