@@ -270,15 +270,14 @@ def test_a_call_of_a_blocking_cell_is_permitted_in_the_panel(panel: User) -> Non
     panel.say(permit, is_control=True)
     panel.kernel.finish(asking).checked()
 
-    panel.until(lambda: [row["s"] for row in panel.rows()] == ["complete"])
+    def taken() -> list[bool]:
+        return [heard["is_taken"] for heard in panel.heard if heard["k"] == "ack" and "call" in heard]
+
+    panel.until(lambda: [row["s"] for row in panel.rows()] == ["complete"] and len(taken()) == 3)
     (row,) = panel.rows()
     assert "done</span>: 18 °C in Paris" in html(row)
     assert html(row).endswith("<p>I have: 18 °C in Paris</p>\n")
-    assert [heard["is_taken"] for heard in panel.heard if heard["k"] == "ack" and "call" in heard] == [
-        False,
-        False,
-        True,
-    ]
+    assert taken() == [False, False, True]
 
 
 def test_stop_names_the_turn_it_means(panel: User) -> None:
