@@ -138,6 +138,8 @@ def _made(value: Any, *, name: str | None, names: Mapping[str, Any], wanted: boo
 
 
 def _from_function(value: Any, name: str | None, names: Mapping[str, Any]) -> Tool:
+    if inspect.isasyncgenfunction(inspect.unwrap(underlying(value))):
+        raise ToolError(f"{_name_of(value)} is an async generator.", hint="return a list of what it yields")
     is_class_method = isinstance(value, classmethod)
     function = value.__func__ if isinstance(value, staticmethod) else value
     inner = value.__func__ if is_class_method else function

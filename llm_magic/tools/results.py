@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import is_dataclass, replace
 from enum import Enum
@@ -23,7 +23,7 @@ def result_parts(value: Any, *, limits: Limits, max_bytes: int = MAX_BYTES) -> t
     """The content of a result.
 
     Text is sent verbatim; pictures, tables, figures, files and whatever has content of its own as in a prompt;
-    numbers, dicts, lists, dataclasses and pydantic objects as JSON; None as "done".
+    numbers, dicts, lists, dataclasses and pydantic objects as JSON; what a generator yields as a list; None as "done".
 
     Args:
         value: What the function returned.
@@ -41,6 +41,8 @@ def _parts(value: Any, limits: Limits) -> tuple[Part, ...]:
         return (TextPart(text="done"),)
     if isinstance(value, ToolResult):
         return value.parts
+    if isinstance(value, Generator):
+        value = list(value)
     if isinstance(value, str) or has_own_content(value) or not _is_json(value):
         return to_parts(value, limits=limits) or (TextPart(text="(empty)"),)
     return (TextPart(text=to_json(value, limits=limits)),)

@@ -188,9 +188,15 @@ def _model(
     name: str, parameters: tuple[inspect.Parameter, ...], hints: Mapping[str, Any], said: Mapping[str, str]
 ) -> type[BaseModel]:
     from pydantic import create_model
+    from pydantic.fields import FieldInfo
 
     fields: dict[str, Any] = {}
     for number, one in enumerate(parameters):
+        if isinstance(one.default, FieldInfo):  # the function itself would be called with it
+            raise ToolError(
+                f"The default of {one.name} of {name} is a Field of pydantic's.",
+                hint=f"write {one.name}: Annotated[type, Field(…)] = default",
+            )
         hint = _takeable(hints.get(one.name, Any))
         # What stands beside the type is nearer to the parameter than the docstring.
         words = None if any(getattr(note, "description", None) for note in _notes(hint)) else said.get(one.name)

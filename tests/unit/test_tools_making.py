@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel, Field
@@ -16,6 +16,9 @@ from pydantic import BaseModel, Field
 import llm_magic
 from llm_magic.errors import ToolError
 from llm_magic.tools import Tool, as_tool, tool, toolset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 def add(a: int, b: int) -> int:
@@ -26,6 +29,14 @@ def add(a: int, b: int) -> int:
 async def fetch(url: str) -> str:
     """Fetch a page."""
     return url
+
+
+async def each() -> AsyncIterator[int]:
+    yield 1
+
+
+def with_field(a: int = Field(3)) -> int:
+    return a
 
 
 class Counter:
@@ -211,6 +222,8 @@ def test_a_schema_is_a_tool_without_a_function(schema: dict[str, Any]) -> None:
         (3, "A value of type int cannot be a tool"),
         (int, "A value of type type cannot be a tool"),
         (print, "takes \\*args"),
+        (each, "each is an async generator"),
+        (with_field, "The default of a of with_field is a Field of pydantic's"),
         (min, "does not tell its parameters"),
     ],
 )

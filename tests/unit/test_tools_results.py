@@ -67,6 +67,7 @@ def text(value: Any, **more: Any) -> str:
         ({"a": [1, None], "ü": {1}}, '{"a": [1, null], "ü": [1]}'),
         ([1, "a"], '[1, "a"]'),
         ((), "[]"),
+        ((number for number in (1, 2)), "[1, 2]"),
         (Point(1.0, dt.date(2026, 11, 21)), '{"x": 1.0, "when": "2026-11-21"}'),
         ([Person(name="Ada")], '[{"name": "Ada"}]'),
         (Person(name="Ada"), '{"name": "Ada"}'),
