@@ -144,9 +144,11 @@ def test_a_single_key_without_quota_is_asked_once_a_request(fake_server: FakeSer
     """Credit may have been added meanwhile."""
     shared = backend(fake_server, api_key=KEYS[0])
 
-    answers = [ask(shared, "quota"), ask(shared, "quota")]
+    async def run() -> list[Any]:
+        async with contextlib.aclosing(shared):
+            return [await aask(shared, request("quota")) for _ in range(2)]
 
-    assert all(isinstance(answer.failure, QuotaError) for answer in answers)
+    assert all(isinstance(answer.failure, QuotaError) for answer in asyncio.run(run()))
     assert len(fake_server.requests) == 2
 
 
@@ -280,21 +282,23 @@ def test_a_header_of_the_users_opens_in_place_of_the_key(fake_server: FakeServer
 
 @pytest.mark.capability("H6")
 def test_requests_keep_their_pace(fake_server: FakeServer) -> None:
-    """Five at fifty a second take at least 80 ms, however many are under way at once."""
-    shared = backend(fake_server, queries_per_second=50)
+    """Five at twenty a second take at least 200 ms, however many are under way at once."""
+    shared = backend(fake_server, queries_per_second=20)
 
     async def run() -> float:
-        start = asyncio.get_running_loop().time()
-        async with contextlib.aclosing(shared), asyncio.TaskGroup() as group:
-            for _ in range(5):
-                group.create_task(aask(shared, request("echo")))
+        async with contextlib.aclosing(shared):
+            await aask(shared, request("echo"))  # imports and connects: that takes longer than the pace
+            start = asyncio.get_running_loop().time()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(aask(shared, request("echo")))
         return start
 
     start = asyncio.run(run())
 
-    arrivals = sorted(received.at - start for received in fake_server.requests)
+    arrivals = sorted(received.at - start for received in fake_server.requests)[1:]
     assert len(arrivals) == 5
-    assert all(at >= number / 50 - 0.001 for number, at in enumerate(arrivals))
+    assert all(at >= number / 20 - 0.001 for number, at in enumerate(arrivals))
 
 
 def test_bodies_hold_no_key(fake_server: FakeServer) -> None:
