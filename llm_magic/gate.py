@@ -70,8 +70,8 @@ class Gate:
         purse = self._purse(plan)
 
         def watch(_request: Request, builder: TurnBuilder) -> None:
-            # An answer that is whole, and one whose cost the server has told, is paid for.
-            if builder.completed is None and builder.usage is None:
+            # An answer that is whole is paid for.
+            if builder.completed is None:
                 purse.watch(builder.output_bytes)
 
         return watch

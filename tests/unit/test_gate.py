@@ -344,6 +344,24 @@ def test_a_bad_budget_is_refused_where_it_is_set(session: Session) -> None:
         chat.ask("a", budget="lots")
 
 
+def test_what_is_booked_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as a row is in the ledger, while it is still being written, its ask counts no more beside it."""
+    made = Session(config=Config(environ={"LLM_MAGIC_STORE": "memory"}), conversation_type=Conversation, is_kept=True)
+    assert made.keeper is not None
+    keep, seen = made.keeper.keep, []
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        seen.append(made.gate.till.purse(kwargs["ended"]))
+        return keep(*args, **kwargs)
+
+    monkeypatch.setattr(made.keeper, "keep", watched)
+    chat, _ = talk(made)
+    chat.ask("a", budget="1000tok")
+    made.close()
+
+    assert seen == [None]
+
+
 def test_rows_of_a_map_share_their_budget(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is that of all rows together: what is beyond it is not asked."""
     monkeypatch.setattr(api, "session", lambda: session)
