@@ -230,7 +230,8 @@ class Answering:
 
     async def _following(self, error: LLMMagicError | None) -> Next | None:
         number, request = len(self._over) + 1, self._round.request
-        messages = self._plan.asked if number == 1 else request.messages
+        is_onward = number == 1 and self._plan.ask.continues is not None
+        messages = self._plan.asked if is_onward else request.messages
         turn = self._round.turn(error=error)
         self._said = Said(number=number, request=request, messages=messages, turn=turn, error=error)
         for strategy in self._strategies:
