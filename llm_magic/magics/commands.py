@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .command_lines import Command
 # Settings whose empty text says something: no proxy at all, no User-Agent.
 _MAY_BE_EMPTY = ("proxy", "user_agent")
+_NOTHING = ("", "none", "None")
 
 
 class Commands:
@@ -195,14 +196,14 @@ class Commands:
         if not equals:
             value = self._session.look_up(self._session.current)(row.name).value
             return "not set" if row.kind == "secret" and value is None else public(row.name, value)
-        if row.kind == "secret" and not text.strip().startswith("env:"):
+        if row.kind == "secret" and not text.strip().startswith("env:") and text.strip() not in _NOTHING:
             raise ConfigurationError(
                 f"{row.name} cannot be set in a notebook, where it would be saved.",
                 hint=f"set {row.usual_variable()} in the environment, or {row.name}=env:NAME",
             )
         is_value = text.strip() in ('""', "''") and row.name in _MAY_BE_EMPTY
         text = _unquoted(text.strip())
-        if text in ("", "none", "None") and not is_value:
+        if text in _NOTHING and not is_value:
             self._session.config.session.pop(row.name, None)
             self._say(f"{row.name} is back to {shown(row.name, self._session.config.get(row.name))}")
             return None

@@ -276,6 +276,12 @@ def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     chat.run("%chat config profile=", "p").checked()
     chat.run("%chat config temperature=", "c").checked()
     assert "cannot be set in a notebook" in chat.one_line(chat.run("%chat config api_key=sk-x", "f"))
+    chat.run("%chat config api_key=env:NOBODYS_KEY\n%chat config user_agent=''", "f").checked()
+    assert "The variable NOBODYS_KEY is not set" in chat.one_line(chat.run("%%chat\nhi", "f"))
+    chat.run("%chat config api_key=", "f").checked()
+    chat.run("%%chat\nhi", "f").checked()
+    assert chat.server.requests[-1].headers["user-agent"] == ""
+    chat.run("%chat config user_agent=", "f").checked()
     assert "did you mean temperature?" in chat.one_line(chat.run("%chat config temprature=1", "g"))
     chat.run("%config LLMMagic.seed = 11", "h").checked()
     chat.run("%%chat\nhi", "i").checked()
