@@ -2,8 +2,8 @@
 
 What it says follows from what it got, so that a test can tell. A model's name is ``SCENARIO`` or ``SCENARIO@ARGUMENT``,
 as in ``scenarios.py``: ``429-then-ok@0.05``, ``500``, ``broken-json``, ``error-in-reply``, ``wrong-count``,
-``no-usage``, ``silent``, ``missing`` (the server has no such endpoint), and some for one endpoint each. Unknown names
-behave.
+``no-usage``, ``late@0.05``, ``silent``, ``missing`` (the server has no such endpoint), and some for one endpoint each.
+Unknown names behave.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Endpoints:
         """Answer one request."""
         fields = form_of(exchange)
         name, _, argument = str(fields.get("model", "")).partition("@")
+        if name == "late":
+            await asyncio.sleep(float(argument))
         if name == "silent":
             await asyncio.sleep(_LONGEST_S)
         elif name == "missing":

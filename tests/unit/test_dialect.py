@@ -221,3 +221,13 @@ def test_words_that_merely_look_like_parameters_teach_nothing(words: str) -> Non
 
     assert not dialect.learn(dialect.body(asked), status=400, words=words)
     assert dialect.body(asked).left_out == ()
+
+
+@pytest.mark.capability("J1")
+def test_a_completion_is_a_prompt_with_its_own_limit() -> None:
+    """The messages' text as it stands; its limit has one name, whatever chat calls it."""
+    asked = replace(request(is_streaming=False, max_tokens=5), api="completions")
+
+    body = Dialect(Quirks(limit_name="max_completion_tokens")).body(asked).json
+
+    assert body == {"model": "m", "prompt": "hi", "max_tokens": 5}

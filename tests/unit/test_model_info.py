@@ -142,7 +142,7 @@ OPENROUTER = {
 }
 
 
-@pytest.mark.capability("I15")
+@pytest.mark.capability("I15", "J7")
 @pytest.mark.parametrize(
     ("row", "facts"),
     [
