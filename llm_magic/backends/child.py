@@ -72,6 +72,7 @@ class ServerSettings:
         chat_template: Jinja template that replaces the file's own, "" to keep that one.
         temperature: Where a request has none; None for llama.cpp's own default.
         max_tokens: Where a request has none; None for as many as fit.
+        embeds: It makes vectors of texts, and answers no chat: llama.cpp does one or the other.
     """
 
     model_path: str
@@ -83,6 +84,7 @@ class ServerSettings:
     chat_template: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
+    embeds: bool = False
 
 
 def child_environment(names: Iterable[str] = (), *, prefixes: tuple[str, ...] = ()) -> dict[str, str]:

@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from .. import providers
 from ..config import Config
@@ -25,6 +25,7 @@ from ..events import Notice
 from . import configuration, weights
 from .base import BackendInfo
 from .child import ServerProcess, ServerSettings
+from .local_tools import CallReader, has_tools, in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from .openai import OpenAIBackend
     from .posting import Posted
 
-# What its server has beside chat, as it is started.
-_PATHS = frozenset(("/completions",))
+# What there is beside chat; vectors come from a process of their own.
+_EMBEDDINGS = "/embeddings"
+_PATHS = frozenset(("/completions", _EMBEDDINGS))
 _ARGUMENTS = ("model_path", "threads", "context_tokens")
+Purpose: TypeAlias = Literal["chat", "embed"]
 _LOG_DAYS = 7
 _LOG_NAME = re.compile(r"local-(\d+)(-[0-9a-f]+)?\.log")
 # After a connection broke: how long its process may take to be gone, which tells a death from a mere fault.
@@ -92,7 +95,7 @@ class LocalBackend:
         # More than half compete with the kernel for the processor, and are slower even alone.
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
         self._context_tokens = context_tokens
-        self._running: _Running | None = None
+        self._servers: dict[Purpose, _Running] = {}
         self._lock = threading.Lock()
         self._process_id = os.getpid()
 
@@ -130,6 +133,10 @@ class LocalBackend:
         self._notice_fork()
         return self._running is not None and self._running.server.is_alive()
 
+    @property
+    def _running(self) -> _Running | None:
+        return self._servers.get("chat")
+
     def info(self) -> BackendInfo:
         """What is true of the backend as a whole; starts nothing."""
         address = self._running.server.address if self.is_running and self._running else "http://127.0.0.1"
@@ -149,6 +156,9 @@ class LocalBackend:
             StreamInterruptedError: The process died in the middle of the answer.
         """
         _refuse_media(request)
+        reader: CallReader | None = None
+        if weights.is_copy(self._file()) and has_tools(request):
+            reader, request = CallReader(request), in_words(request)
         request = replace(request, max_retries=0)  # a server on this machine is there or it is not
         may_restart = True
         while True:
@@ -163,7 +173,8 @@ class LocalBackend:
                 async with contextlib.aclosing(running.client.stream(request)) as events:
                     async for event in events:
                         is_open = True
-                        yield event
+                        for one in (event,) if reader is None else reader.read(event):
+                            yield one
             except BackendError as exc:
                 if exc.status_code is not None or not await _has_died(running):
                     raise
@@ -174,38 +185,38 @@ class LocalBackend:
                 return
 
     def has_path(self, path: str) -> bool:
-        """It knows of an endpoint at that path: beside chat it completes text."""
+        """It knows of an endpoint at that path: beside chat it completes text, and makes vectors of texts."""
         return path in _PATHS
 
     async def post(self, call: Call, *, revise: Revise | None = None) -> Posted:
         """Send a request to an endpoint and read its reply; see ``posting.Posting``."""
-        running, retired = await asyncio.to_thread(self._ready)
+        running, retired = await asyncio.to_thread(self._ready, "embed" if call.path == _EMBEDDINGS else "chat")
         if retired is not None:
             await retired.client.aclose()
         return await running.client.post(replace(call, max_retries=0), revise=revise)
 
     async def aclose(self) -> None:
-        """End the process; the next request starts a new one."""
+        """End its processes; the next request starts a new one."""
         self._notice_fork()
-        running, self._running = self._running, None
-        if running is not None:
+        servers, self._servers = self._servers, {}
+        for running in servers.values():
             await running.client.aclose()
-            await asyncio.to_thread(running.server.end)
+            await _ended(running.server)
 
-    def _ready(self) -> tuple[_Running, _Running | None]:
+    def _ready(self, purpose: Purpose = "chat") -> tuple[_Running, _Running | None]:
         """The running server, started where needed, and the dead one it replaces; a start blocks."""
         self._notice_fork()
         with self._lock:
-            retired = self._running
+            retired = self._servers.pop(purpose, None)
             if retired is not None and retired.server.is_alive():
+                self._servers[purpose] = retired
                 return retired, None
             if retired is not None:
                 retired.server.end()
-            self._running = None
-            self._running = self._start()
-            return self._running, retired
+            self._servers[purpose] = self._start(purpose)
+            return self._servers[purpose], retired
 
-    def _start(self) -> _Running:
+    def _start(self, purpose: Purpose) -> _Running:
         from .openai import OpenAIBackend
 
         file = self._checked_file()
@@ -215,6 +226,7 @@ class LocalBackend:
             api_key=secrets.token_urlsafe(32),
             threads=self._threads,
             context_tokens=self._context_tokens,
+            embeds=purpose == "embed",
             **(_SMOLLM2_SETTINGS if weights.is_copy(file) else {}),
         )
         _remove_old_logs()
@@ -254,7 +266,7 @@ class LocalBackend:
     def _notice_fork(self) -> None:
         """A forked process has no server yet: the one it knows of belongs to its parent."""
         if self._process_id != os.getpid():
-            self._process_id, self._lock, self._running = os.getpid(), threading.Lock(), None
+            self._process_id, self._lock, self._servers = os.getpid(), threading.Lock(), {}
 
 
 def _refuse_media(request: Request) -> None:
@@ -265,6 +277,14 @@ def _refuse_media(request: Request) -> None:
                     f"The local model reads text only, and there is {part.label} in the conversation.",
                     hint="%chat new starts without it; a key or base URL brings a model that takes it",
                 )
+
+
+async def _ended(server: ServerProcess) -> None:
+    """End a process without keeping the loop waiting; where this process ends too, there are no threads for that."""
+    try:
+        await asyncio.to_thread(server.end)
+    except RuntimeError:
+        server.end()
 
 
 async def _has_died(running: _Running) -> bool:

@@ -35,6 +35,10 @@ def serve(settings: dict[str, Any]) -> object:
         params.sampling.temp = settings["temperature"]
     if settings["max_tokens"] is not None:
         params.n_predict = settings["max_tokens"]
+    if settings["embeds"]:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        params.n_ubatch = params.n_batch  # a text is embedded in one piece
     params.cache_ram_mib = 128  # its default keeps 8 GB of old prompts
     params.verbosity = 2  # warnings and errors: no line per request
     # Its defaults are open to every page in every browser of this machine.

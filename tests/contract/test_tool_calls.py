@@ -41,7 +41,7 @@ def chat(fake_server: FakeServer) -> Iterator[Conversation]:
     session.close()
 
 
-@pytest.mark.capability("D10", "D16", "D17", "D19", "E4", "G7", "G8", "G11", "I9")
+@pytest.mark.capability("D10", "D16", "D17", "D19", "E4", "G7", "G8", "G11", "G19", "I9")
 @pytest.mark.parametrize("manner", [manner for manner in MANNERS if manner != "again"])
 def test_calls_come_whole_however_they_are_cut(chat: Conversation, fake_server: FakeServer, manner: str) -> None:
     """Index and id may be missing, arguments cut anywhere, text beside calls: each call is made once, in order."""

@@ -19,7 +19,7 @@ def stripped(*pieces: str) -> tuple[str, bool]:
     return text, tokens.was_met
 
 
-@pytest.mark.capability("E5")
+@pytest.mark.capability("E5", "G13")
 @pytest.mark.parametrize("token", STOP_TOKENS)
 @pytest.mark.parametrize("after", ["", "\n", "  \n"])
 def test_a_token_at_the_end_is_taken_off(token: str, after: str) -> None:
@@ -28,7 +28,7 @@ def test_a_token_at_the_end_is_taken_off(token: str, after: str) -> None:
     assert stripped(*f"Yes. {token}{after}") == ("Yes. ", True)
 
 
-@pytest.mark.capability("E5")
+@pytest.mark.capability("E5", "G13")
 @pytest.mark.parametrize(
     "text",
     ["", "a < b", "<", "<|", "<|eot_id", "</s> ends a strike", "</s", "x<|eot_id|>y", "<html></html>", "1 <| 2 |> 3"],
@@ -58,7 +58,7 @@ def test_text_is_held_back_only_while_it_may_be_a_token() -> None:
     ]
 
 
-@pytest.mark.capability("E5")
+@pytest.mark.capability("E5", "G13")
 @given(
     text=st.text(alphabet="a <|_/>sim\n", max_size=30),
     token=st.sampled_from(["", *STOP_TOKENS]),
@@ -75,7 +75,7 @@ def test_cuts_change_nothing(text: str, token: str, cuts: list[int]) -> None:
         assert not stripped(whole)[0].rstrip().endswith(token)
 
 
-@pytest.mark.capability("E5")
+@pytest.mark.capability("E5", "G13")
 def test_an_answer_that_ends_with_a_token_has_stopped() -> None:
     """Where the server does not say why it ended; a limit that was met stays one. Thoughts are left alone."""
 
