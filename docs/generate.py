@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from llm_magic.config import SETTINGS, shown  # noqa: E402  # the working tree's, also where none is installed
+from llm_magic.config import shown  # noqa: E402  # the working tree's, also where none is installed
 from llm_magic.magics.help import markdown_table, markdown_tables  # noqa: E402
 from llm_magic.providers.local_table import LOCAL  # noqa: E402
 from llm_magic.providers.table import HOSTED  # noqa: E402
+from llm_magic.settings import SETTINGS  # noqa: E402  # the working tree's, also where none is installed
 
 PAGES = (ROOT / "README.md", ROOT / "docs" / "magics.md", ROOT / "docs" / "providers.md")
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

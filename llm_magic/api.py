@@ -16,7 +16,6 @@ from . import export, offers
 from . import slots as base
 from .archive import Scope
 from .asks import Ask, limits_of
-from .config import SETTINGS
 from .content import Message
 from .errors import ConfigurationError, ToolError
 from .events import NextRound, TextDelta, ToolProgress
@@ -27,6 +26,7 @@ from .reply import Reply
 from .run import Run, checked
 from .schemas import schema_among
 from .session import Session
+from .settings import SETTINGS
 from .tools import toolset
 from .values import asked_parts
 from .watch import watch

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from . import continuation, typed
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .backends.posting import Posting
-from .config import SETTINGS
 from .content import NAME, TextPart
 from .errors import ConfigurationError
 from .model_info import checked_facts
 from .parameters import by_own_names, checked_parameter, expanded
+from .settings import SETTINGS
 from .slots import Context, context_messages
 from .turns import Turn, new_id
 from .values import Limits

@@ -19,9 +19,10 @@ from . import autoload
 from ._version import __version__
 from .backends import weights
 from .backends.registry import Registry
-from .config import SETTINGS, Config, shown
+from .config import Config, shown
 from .errors import ConfigurationError, LLMMagicError, StoreError
 from .keeper import store_path
+from .settings import SETTINGS
 from .store import Store
 
 if TYPE_CHECKING:

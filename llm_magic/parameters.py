@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from .config import SETTINGS
 from .errors import ConfigurationError, nearest
+from .settings import SETTINGS
 
 Strategy: TypeAlias = Literal["greedy", "top_p", "top_k"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)

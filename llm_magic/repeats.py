@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from . import continuation
 from .asks import Ask
 from .backends.registry import backend_names
-from .config import SETTINGS
 from .errors import ConfigurationError
+from .settings import SETTINGS
 
 if TYPE_CHECKING:
     from .slots import Conversation

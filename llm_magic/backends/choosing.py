@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import providers
-from ..config import SETTINGS
 from ..errors import AuthenticationError, ConfigurationError
+from ..settings import SETTINGS
 from . import endpoint
 from .families import role_map
 

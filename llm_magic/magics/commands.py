@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import api, continuation, jsonl, rendering, repeats, saving
 from ..config import public, shown
-from ..config import setting as setting_row
 from ..errors import ConfigurationError
 from ..revising import REVISIONS, revise
+from ..settings import setting as setting_row
 from ..wording import count
 from . import dry_run, overview
 from .help import help_text

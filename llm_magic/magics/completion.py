@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from ..config import SETTINGS
 from ..errors import ConfigurationError
+from ..settings import SETTINGS
 from ..tools.builtins import BUILTINS
 from . import cursor
 from .command_table import COMMANDS

@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..config import SETTINGS
 from ..errors import ConfigurationError
 from ..parameters import checked_parameter, name_of
+from ..settings import SETTINGS
 from .table import OPTIONS, nearest_flag, option, usage_line
 from .words import cut, read_word, skip_space
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import rendering
-from ..config import SETTINGS, shown
+from ..config import shown
 from ..errors import ConfigurationError
 from ..parameters import sampling_of
 from ..reply import answer_bundle
+from ..settings import SETTINGS
 from ..wording import count, marks, prompt_line, tokens_used
 from .dry_run import fullness
 

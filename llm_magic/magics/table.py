@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..config import SETTINGS
 from ..errors import nearest
+from ..settings import SETTINGS
 
 if TYPE_CHECKING:
     from ..reply import Form

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..config import SETTINGS
+from ..settings import SETTINGS
 
 if TYPE_CHECKING:
     from traitlets.config import Configurable
 
-    from ..config import Setting
+    from ..setting import Setting
 
 
 def make_traits(settings: dict[str, Any], **arguments: Any) -> Configurable:
@@ -46,6 +46,7 @@ def _trait(row: Setting) -> Any:
         "flag": traitlets.Bool,
         "headers": traitlets.Dict,
         "object": traitlets.Dict,
+        "facts": traitlets.Dict,
         "budget": traitlets.Any,
         "texts": lambda **kwargs: traitlets.Union([traitlets.Unicode(), traitlets.List()], **kwargs),
     }

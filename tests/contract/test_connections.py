@@ -22,10 +22,11 @@ from llm_magic.asks import Ask
 from llm_magic.backends.local import LocalBackend
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.backends.registry import Registry
-from llm_magic.config import SETTINGS, Config
+from llm_magic.config import Config
 from llm_magic.content import message
 from llm_magic.errors import BackendTimeoutError, ConfigurationError, QuotaError
 from llm_magic.session import Session
+from llm_magic.settings import SETTINGS
 from llm_magic.testing import ScriptedBackend, says
 
 if TYPE_CHECKING:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magic.config import SETTINGS, Config, Setting, Value, public, setting, shown
+from llm_magic.config import Config, Value, public, shown
 from llm_magic.errors import ConfigurationError
+from llm_magic.settings import SETTINGS, setting
+
+if TYPE_CHECKING:
+    from llm_magic.setting import Setting
 
 CANARY = "sk-canary-0123456789"
 

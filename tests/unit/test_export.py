@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_magic import config
 from llm_magic.content import ImagePart, Message, TextPart, message
 from llm_magic.counts import Usage
 from llm_magic.errors import StoreError
@@ -26,6 +25,7 @@ from llm_magic.export import (
     to_markdown,
 )
 from llm_magic.records import CONNECTION
+from llm_magic.settings import SETTINGS
 from llm_magic.slots import Conversation, Slot
 from llm_magic.turns import Turn
 from tests.fakes.conversations import ask, conversations
@@ -414,8 +414,8 @@ def test_connection_settings_neither_leave_nor_enter(talk: Conversation) -> None
 
 def test_connection_settings_are_settings() -> None:
     """The settings that stay behind exist, and every secret is among them."""
-    assert set(config.SETTINGS) >= CONNECTION
-    assert {row.name for row in config.SETTINGS.values() if row.kind == "secret"} <= CONNECTION
+    assert set(SETTINGS) >= CONNECTION
+    assert {row.name for row in SETTINGS.values() if row.kind == "secret"} <= CONNECTION
 
 
 def test_export_shares_nothing_with_the_conversation(talk: Conversation) -> None:

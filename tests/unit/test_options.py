@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docs.generate import PAGES, generated
-from llm_magic.config import SETTINGS
 from llm_magic.errors import ConfigurationError
 from llm_magic.magics.command_table import COMMANDS, GROUPS
 from llm_magic.magics.help import help_text
 from llm_magic.magics.options import AskOptions, Attachment, Parsed, parse
 from llm_magic.magics.table import FORMS, OPTIONS, usage_line
 from llm_magic.magics.words import quote, read_word
+from llm_magic.settings import SETTINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
