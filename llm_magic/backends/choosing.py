@@ -108,9 +108,11 @@ def options_of(place: Place, look_up: Callable[[str], Value], environ: Mapping[s
     elif found["api_key"].origin in ("environment", "default"):
         variables = SETTINGS["api_key"].variables()
         options["key_name"] = next((name for name in variables if environ.get(name)), variables[0])
-        if profile is not None and (own := profile.key(environ))[1] is not None:
+        is_ours = "api_key" in options and options["key_name"].startswith("LLM_MAGIC_")
+        if profile is not None and profile.name != "openai" and not is_ours:
             # An address that is known, and its provider's own key: OpenAI's was not meant for it.
-            options["key_name"], options["api_key"] = own
+            variable, key = profile.key(environ)
+            options |= {"key_name": variable, "api_key": key} if key is not None else {}
         if isinstance(options.get("api_key"), str):
             options["api_key"] = list(endpoint.keys_in(options["api_key"], options["key_name"]))
     if (adapted := _adapted(profile, look_up)) is not None:

@@ -88,9 +88,11 @@ class Dialect:
 
     Args:
         quirks: What is known of its provider.
+        has_own_names: The user named the models there, so that any may answer.
     """
 
-    def __init__(self, quirks: Quirks | None = None) -> None:
+    def __init__(self, quirks: Quirks | None = None, *, has_own_names: bool = False) -> None:
+        self._has_own_names = has_own_names
         self.quirks = quirks or Quirks()
         self._known: dict[str, _Taken] = {}
         self._told: set[tuple[str, str]] = set()
@@ -185,7 +187,7 @@ class Dialect:
     def other_model(self, requested: str, answered: str | None) -> str | None:
         """The model that answered, where it is another than the one asked for; told once for each pair."""
         pair = (requested, answered or "")
-        if answered is None or pair in self._told or catalog.is_same_model(requested, answered):
+        if answered is None or self._has_own_names or pair in self._told or catalog.is_same_model(requested, answered):
             return None
         self._told.add(pair)
         return answered

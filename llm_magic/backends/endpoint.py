@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_VARIABLES = ("LLM_MAGIC_API_KEY", "LLM_MAGIC_API_KEYS", "OPENAI_API_KEY", "MBODI_API_KEY")
+OPENAIS_VARIABLES = frozenset(
+    (
+        *("LLM_MAGIC_API_KEY", "LLM_MAGIC_API_KEYS", "OPENAI_API_KEY", "MBODI_API_KEY", "OPENAI_ORG_ID"),
+        *("LLM_MAGIC_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_PROJECT_ID"),
+    )
+)
 URL_VARIABLES = ("LLM_MAGIC_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
 # How a secret is named where its value must not stand; "ENV" alone is the way of other wrappers.
 REFERENCE = "env:"

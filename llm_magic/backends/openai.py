@@ -55,7 +55,8 @@ class OpenAIBackend:
         headers: Sent beside the SDK's own; a header of "" blanks one of them, a value may be "env:NAME".
         client: An ``AsyncOpenAI`` (or Azure's, or anything with its ``post``) that is used as it is.
         name: What ledger and errors call it; None takes the profile's, else "openai".
-        profile: What is known of the provider, or its name; None takes the one behind the address.
+        profile: The provider, or its name: its address and key are taken where none are given, and how its servers
+            depart from OpenAI's. None takes the one behind the address.
         continues: How the server goes on with a partial answer: "ask" where it has to be asked to, as everywhere;
             else how it is told that the last message is the beginning of the answer. "plain" where it takes every
             last message of the assistant's for that (llama.cpp), "prefix" where the message says so (Mistral,
@@ -112,6 +113,14 @@ class OpenAIBackend:
             options.setdefault("max_retries", options.pop("retry"))
         # What it was made with, to be written down.
         given = {key: value for key, value in locals().items() if key not in NOT_GIVEN}
+        found = providers.named(profile) if isinstance(profile, str) else profile
+        if found is not None and found.name != "openai" and client is None:
+            base_url = base_url or found.url(environ) or None
+            if api_key is None:
+                variable, api_key = found.key(environ)
+                key_name = key_name or variable or None
+            if api_key is None:  # what the environment holds for OpenAI is not for others
+                environ = {name: value for name, value in environ.items() if name not in endpoint.OPENAIS_VARIABLES}
         connection = Connection(
             api_key=api_key,
             base_url=base_url,
@@ -131,7 +140,6 @@ class OpenAIBackend:
             environ=environ,
             options=options,
         )
-        found = providers.named(profile) if isinstance(profile, str) else profile
         self._begin(connection, given=given | options, name=name, profile=found, continues=continues)
 
     def _begin(
@@ -149,7 +157,10 @@ class OpenAIBackend:
         self._profile = profile or providers.at(connection.base_url)
         quirks = self._profile.quirks if self._profile else providers.Quirks()
         self._continues = _checked_way(continues or quirks.continues)
-        self._dialect = Dialect(replace(quirks, continues=continues or quirks.continues))
+        self._dialect = Dialect(
+            replace(quirks, continues=continues or quirks.continues),
+            has_own_names=self._profile is not None and self._profile.model_names == "own",
+        )
         self.name = name or (self._profile.name if self._profile else "openai")
 
     def __repr__(self) -> str:

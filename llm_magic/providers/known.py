@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +92,12 @@ def named(name: str) -> Profile:
     """The profile of this name or alias.
 
     Raises:
-        ConfigurationError: There is none; the hint names the nearest.
+        ConfigurationError: There is none, and the hint names the nearest; or the user's file does not fit.
     """
     found = find(name)
+    if found is None:
+        _read_ours()
+        found = find(name)
     if found is None:
         others = "llm_magic.profiles() lists them"
         raise ConfigurationError(
@@ -133,6 +137,7 @@ def profiles() -> pd.DataFrame:
     """
     import pandas as pd
 
+    _read_ours()
     rows = [_row(item) for item in sorted(known(), key=lambda item: item.name)]
     return pd.DataFrame(rows).astype({"has_key": "boolean"})
 
@@ -163,7 +168,19 @@ def _without_file(name: str) -> Profile | None:
     return _registered.get(name) or _BUILT_IN.get(name)
 
 
+def _read_ours() -> None:
+    """The environment's file, or the one in the user's folder, where no session has read one yet."""
+    if not _file[0]:
+        read_file(os.environ.get("LLM_MAGIC_PROFILES"))
+
+
 def _own_file() -> Path:
+    return _folder(os.environ.get("XDG_CONFIG_HOME"), os.environ.get("HOME")) / "profiles.toml"
+
+
+@functools.cache
+def _folder(*_: str | None) -> Path:
+    # Asked for with every ask, and it takes a tenth of a millisecond to find out.
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("llm_magic", appauthor=False)) / "profiles.toml"
+    return Path(platformdirs.user_config_dir("llm_magic", appauthor=False))

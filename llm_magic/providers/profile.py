@@ -17,7 +17,7 @@ SystemMessages: TypeAlias = Literal["kept", "merged", "moved"]
 Names: TypeAlias = Literal["sent", "dropped", "prefixed"]
 Blank: TypeAlias = Literal["sent", "spaced", "skipped"]
 CallIds: TypeAlias = Literal["any", "nine"]
-ModelNames: TypeAlias = Literal["plain", "mixed", "maker"]
+ModelNames: TypeAlias = Literal["plain", "mixed", "maker", "own"]
 TextCalls: TypeAlias = Literal["none", "llama", "hermes"]
 Tested: TypeAlias = Literal["no", "fixture", "local"]
 PREFIX_FORMS: tuple[str, ...] = get_args(PrefixForm)
@@ -81,7 +81,8 @@ class Profile:
         aliases: Further names.
         prefixes: How names of models begin that are asked here without being told to; letter case counts.
         model_names: What a slash in a model's name is: "plain" names have none; "mixed" ones may begin with a maker's
-            (and so with another profile's) name; "maker" ones all do.
+            (and so with another profile's) name; "maker" ones all do. "own" ones are given by the user, and say
+            nothing of the model behind them.
         model: Asked where no model is named; "" for the common default.
         provider: Provider id of the price list, None where it has none.
         quirks: How its servers depart from OpenAI's.

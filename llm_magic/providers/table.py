@@ -28,6 +28,7 @@ HOSTED: tuple[Profile, ...] = (
         name="azure",
         title="Azure OpenAI",
         key_variables=("AZURE_OPENAI_API_KEY",),
+        model_names="own",
         hosts=(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
         provider="azure",
         quirks=Quirks(limit_name="max_completion_tokens", renamed=_PENALTY),

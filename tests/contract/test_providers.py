@@ -262,6 +262,10 @@ def test_another_model_that_answers_is_said_once(played: tuple[Player, str]) -> 
     turns = [ask(chosen.backend, Request(model="gpt-4o", messages=CONVERSATION[:1])) for _ in range(2)]
 
     said = [[event.text for event in events if isinstance(event, Notice)] for _, events in turns]
+    deployed = choice("azure", url, "my-deployment")
+    _, events = ask(deployed.backend, Request(model="my-deployment", messages=CONVERSATION[:1]))
+
+    assert not [event for event in events if isinstance(event, Notice)]  # whoever deploys it names it
     assert said == [["gpt-4o was asked, gpt-5.4-mini-2026-03-17 answered"], []]
     assert {turn.model for turn, _ in turns} == {"gpt-5.4-mini-2026-03-17"}
 

@@ -205,3 +205,25 @@ def test_settings_go_over_a_profiles_quirks() -> None:
 def test_an_address_may_have_any_path(url: str) -> None:
     """With and without the endpoint's own."""
     assert chosen(base_url=url, model="m")[1] == url.removesuffix("/chat/completions")
+
+
+def test_a_backend_of_python_takes_its_profiles_place() -> None:
+    """Address and key, where none are given; nothing of OpenAI's."""
+    environ = {**OPENAI, "OPENAI_BASE_URL": PROXY, "GROQ_API_KEY": "g", "OLLAMA_HOST": "gpu7"}
+
+    groq, ollama = (OpenAIBackend(profile=name, environ=environ) for name in ("groq", "ollama"))
+    given = OpenAIBackend(profile="groq", base_url=PROXY, api_key="k", environ=environ)
+
+    assert (groq.name, groq.info().base_url, key_of(groq)) == ("groq", "https://api.groq.com/openai/v1", "g")
+    assert (ollama.info().base_url, key_of(ollama), ollama.info().organization) == ("http://gpu7:11434/v1", None, None)
+    assert (given.info().base_url, key_of(given)) == (PROXY, "k")
+    assert OpenAIBackend(profile="openai", environ=environ).info().base_url == PROXY
+
+
+def test_several_keys_of_ours_stay() -> None:
+    """They go before OpenAI's one."""
+    environ = {**OPENAI, "LLM_MAGIC_API_KEYS": "k1,k2"}
+    found = Registry(environ).resolve(Config(session={"model": "gpt-4o"}, environ=environ).look_up)
+
+    assert isinstance(found.backend, OpenAIBackend)
+    assert [key.value for key in found.backend.connection.opened_by.keys] == ["k1", "k2"]

@@ -207,6 +207,15 @@ def test_the_users_own_file_is_read_where_it_is(tmp_path: Path) -> None:
     assert providers.named("lab").base_url == "http://gpu7/v1"
 
 
+def test_the_users_file_is_found_without_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whoever asks for a profile first."""
+    monkeypatch.setenv("LLM_MAGIC_PROFILES", written(tmp_path, '[lab]\nbase_url = "http://gpu7/v1"\n'))
+
+    assert "lab" in set(llm_magic.profiles()["name"])
+    monkeypatch.setattr(known, "_file", ("", 0, {}))
+    assert llm_magic.OpenAIBackend(profile="lab", base_url="http://gpu8/v1").name == "lab"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
