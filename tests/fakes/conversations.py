@@ -156,7 +156,7 @@ def turns(draw: DrawFn, ids: Iterator[int], *, has_empty: bool) -> Turn:
         "reasoning": TEXTS,
         "refusal": st.just("") | TEXTS,
         "tool_calls": CALLS,
-        "steps": STEPS,
+        "steps": st.just(()) | STEPS,
         "tool_names": st.lists(TEXTS, max_size=2).map(tuple),
         "logprobs": st.none() | st.lists(st.dictionaries(TEXTS, JSON, max_size=2), max_size=2).map(tuple),
         "finish_reason": maybe,
