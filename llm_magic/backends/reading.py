@@ -71,30 +71,6 @@ async def read_reply(
         await _drain(pump)
 
 
-async def read_whole(response: Any, asked: failures.Asked, *, stall_s: float) -> bytes:
-    """The whole body of a reply that is no answer of a conversation.
-
-    Args:
-        response: Has ``aiter_bytes()``.
-        asked: Who was asked for what.
-        stall_s: How long to wait between two reads, in seconds.
-
-    Raises:
-        BackendError: The reply broke off or stalled.
-    """
-    data = bytearray()
-    async with Pump(response.aiter_bytes()) as pump:
-        while True:
-            try:
-                read = await pump.read(timeout_s=stall_s)
-            except Exception as exc:  # of whatever transport: the connection is lost
-                is_stalled = isinstance(exc, TimeoutError)
-                raise (failures.stalled(stall_s, asked) if is_stalled else failures.broken(exc, asked)) from exc
-            if read is None:
-                return bytes(data)
-            data += read
-
-
 def _caused(error: BackendError, cause: Exception) -> BackendError:
     """The error with its cause, to be raised later: first comes what arrived before it."""
     error.__cause__ = cause

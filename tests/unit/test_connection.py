@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llm_magic.backends.base import Timeouts
-from llm_magic.backends.connection import Accepted, Call, Connection
-from llm_magic.backends.reading import read_whole
+from llm_magic.backends.connection import Call, Connection
+from llm_magic.backends.posting import Posted, post
 from llm_magic.errors import BackendTimeoutError, StreamInterruptedError
-from llm_magic.events import Retrying
 
 if TYPE_CHECKING:
     from tests.fakes.server import FakeServer
@@ -31,22 +29,12 @@ def body(model: str) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "hello there, world"}]}
 
 
-def sent(to: Connection, call: Call) -> tuple[bytes, list[Retrying]]:
-    """Send one request: the body of its reply, and the retries."""
+def sent(to: Connection, call: Call) -> Posted:
+    """Send one request: its reply."""
 
-    async def run() -> tuple[bytes, list[Retrying]]:
-        retries: list[Retrying] = []
+    async def run() -> Posted:
         try:
-            async for step in to.send(call):
-                if isinstance(step, Retrying):
-                    retries.append(step)
-                    continue
-                assert isinstance(step, Accepted)
-                try:
-                    return await read_whole(step.response, step.asked, stall_s=step.stall_s), retries
-                finally:
-                    await step.response.aclose()
-            raise AssertionError("neither accepted nor refused")
+            return await post(to, call)
         finally:
             await to.aclose()
 
@@ -54,11 +42,12 @@ def sent(to: Connection, call: Call) -> tuple[bytes, list[Retrying]]:
 
 
 def test_send_retries_until_it_is_accepted(fake_server: FakeServer) -> None:
-    """Each retry is seen; the reply is handed over unread."""
-    data, retries = sent(connection(fake_server), Call(path=PATH, body=body("429-then-ok@0.01")))
+    """Each retry is counted; the same body is sent again."""
+    reply = sent(connection(fake_server), Call(path=PATH, body=body("429-then-ok@0.01")))
 
-    assert json.loads(data)["choices"][0]["message"]["content"] == "hello there, world"
-    assert [step.attempt for step in retries] == [1]
+    assert reply.json("an answer")["choices"][0]["message"]["content"] == "hello there, world"
+    assert reply.retries == 1
+    assert fake_server.requests[0].raw == fake_server.requests[1].raw
 
 
 def test_send_takes_a_form_with_files(fake_server: FakeServer) -> None:
