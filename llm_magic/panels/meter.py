@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .. import catalog, tokens
+from .. import catalog, model_info, tokens
 from ..backends.registry import model_name
 from ..slots import context_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..content import Message
     from ..session import Session
@@ -37,21 +37,23 @@ class Meter:
             context = conversation.context()
             look_up = session.look_up(conversation)
             model, system, base_url = model_name(look_up), look_up("system").value, look_up("base_url").value
-        key = (conversation.id, context.seen, model, system, base_url)
+            said = look_up("model_info").value or {}
+        key = (conversation.id, context.seen, model, system, base_url, repr(said))
         with self._lock:
             if key != self._key and not self._is_counting:
                 self._is_counting, self._key = True, key
                 messages = context_messages(system or None, context.messages, ())
                 threading.Thread(
-                    target=self._count, args=(messages, model, base_url), name="llm_magic meter", daemon=True
+                    target=self._count, args=(messages, model, base_url, said), name="llm_magic meter", daemon=True
                 ).start()
             return self._value
 
-    def _count(self, messages: tuple[Message, ...], model: str, base_url: str | None) -> None:
+    def _count(self, messages: tuple[Message, ...], model: str, base_url: str | None, said: Mapping[str, Any]) -> None:
         try:
             counted = tokens.count_messages(messages, model)
-            limit = catalog.context_window(model, provider=catalog.provider_of(base_url) if base_url else None)
-            value = {"used": counted.tokens, "limit": limit, "is_estimate": counted.is_estimate}
+            provider = catalog.provider_of(base_url) if base_url else None
+            known = model_info.model_info(model, provider=provider, facts=said)
+            value = {"used": counted.tokens, "limit": known.window, "is_estimate": counted.is_estimate}
             with self._lock:
                 self._value = value
         finally:

@@ -63,7 +63,7 @@ def module() -> None:
     end()
     happened: pd.DataFrame = llm_magic.calls()
     llm_magic.panel()
-    offered: pd.DataFrame = llm_magic.models("gpt")
+    offered: pd.DataFrame = llm_magic.models("gpt", refresh=True)
     problems: pd.DataFrame = llm_magic.check_jsonl(current.to_jsonl(), model="gpt-4.1-mini")
     llm_magic.register_content(dict, lambda value: str(value))
     window: int | None = llm_magic.register_model("mine", window=8192, vision=False).window

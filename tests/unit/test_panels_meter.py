@@ -68,3 +68,22 @@ def test_the_limit_is_the_models(base_url: str | None, model: str, limit: int | 
     value = meter.read(desk.session)
     assert value is not None
     assert value["limit"] == limit
+
+
+@pytest.mark.capability("I7", "I12")
+def test_the_limit_is_what_the_user_says() -> None:
+    """Where the user knows better, that counts, from then on."""
+    desk = make_desk()
+    counted = threading.Semaphore(0)
+    meter = Meter(counted.release)
+    desk.session.current.model = "gpt-4o"
+    meter.read(desk.session)
+    assert counted.acquire(timeout=WAIT_S)
+    desk.session.config.session["model_info"] = {"window": 77}
+
+    meter.read(desk.session)
+
+    assert counted.acquire(timeout=WAIT_S)
+    value = meter.read(desk.session)
+    assert value is not None
+    assert value["limit"] == 77
