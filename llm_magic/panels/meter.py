@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import catalog, model_info, tokens
 from ..backends.registry import model_name
+from ..errors import ConfigurationError
 from ..slots import context_messages
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Meter:
         try:
             counted = tokens.count_messages(messages, model)
             provider = catalog.provider_of(base_url) if base_url else None
-            known = model_info.model_info(model, provider=provider, facts=said)
+            known = model_info.model_info(model, provider=provider, facts=_checked(said))
             value = {"used": counted.tokens, "limit": known.window, "is_estimate": counted.is_estimate}
             with self._lock:
                 self._value = value
@@ -61,3 +62,11 @@ class Meter:
                 self._is_counting = False
         # What changed meanwhile is counted when this is read.
         self._on_counted()
+
+
+def _checked(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the user says of the model; nothing where it cannot be meant, which the next ask tells."""
+    try:
+        return model_info.checked_facts(said)
+    except ConfigurationError:
+        return {}

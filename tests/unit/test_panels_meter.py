@@ -79,11 +79,12 @@ def test_the_limit_is_what_the_user_says() -> None:
     desk.session.current.model = "gpt-4o"
     meter.read(desk.session)
     assert counted.acquire(timeout=WAIT_S)
-    desk.session.config.session["model_info"] = {"window": 77}
+    for said, limit in (({"window": 77}, 77), ({"windows": 77}, 128_000)):
+        desk.session.config.session["model_info"] = said
 
-    meter.read(desk.session)
+        meter.read(desk.session)
 
-    assert counted.acquire(timeout=WAIT_S)
-    value = meter.read(desk.session)
-    assert value is not None
-    assert value["limit"] == 77
+        assert counted.acquire(timeout=WAIT_S)
+        value = meter.read(desk.session)
+        assert value is not None
+        assert value["limit"] == limit
