@@ -188,6 +188,20 @@ def test_references_lead_to_variables(fake_server: FakeServer, given: str, varia
     assert shared.connection.opened_by.name == variable
 
 
+@pytest.mark.capability("A9")
+def test_other_wrappers_names_for_keys_are_taken(fake_server: FakeServer) -> None:
+    """``key`` and ``org``; what is ours goes before them."""
+    environ = {"OPENAI_API_KEY": "theirs"}
+    theirs = backend(fake_server, key="ENV", org="org-1", environ=environ)
+
+    ask(theirs, "echo")
+
+    headers = fake_server.requests[-1].headers
+    assert (headers["authorization"], headers["openai-organization"]) == ("Bearer theirs", "org-1")
+    with pytest.raises(ConfigurationError, match="no argument 'key'"):
+        backend(fake_server, api_key="a", key="b", environ=environ)
+
+
 def test_several_keys_of_the_environment(fake_server: FakeServer) -> None:
     """By commas or line breaks, without being asked for."""
     ask(backend(fake_server, environ={"LLM_MAGIC_API_KEYS": "\n".join(KEYS), "OPENAI_API_KEY": "x"}), "echo", times=3)
