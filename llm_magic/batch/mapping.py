@@ -16,8 +16,9 @@ from ..asks import Ask
 from ..content import message
 from ..errors import ConfigurationError, Interrupted, SessionBusyError
 from ..interrupts import deferred
+from ..slots import Cell
 from .job import Job
-from .progress import Progress, drawing_for
+from .progress import Progress, drawing_for, here_of
 from .results import COLUMNS, frame_of
 from .rows import rows_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..backends.base import Backend
+    from ..frontend import Frontend
     from ..interrupts import Interrupts
     from ..session import Session
     from ..values import Limits
@@ -49,6 +51,7 @@ class _Order:
 
     Attributes:
         session: Whose settings and ledger.
+        here: Where the running cell is.
         rows: What is asked.
         ask: How, for the plan.
         limits: How large content may be.
@@ -57,6 +60,7 @@ class _Order:
     """
 
     session: Session
+    here: Frontend
     rows: Rows
     ask: Ask
     limits: Limits
@@ -126,7 +130,7 @@ def map(  # noqa: A001  # the name users know; here it is llm_magic.map
         raise SessionBusyError("map() was called from inside an answer.", hint="await amap() instead")
     if not order.rows.prompts:
         return _keep(order, None)
-    drawn = Progress(drawing_for(order.session) if progress else None)
+    drawn = Progress(drawing_for(order.here) if progress else None)
     with deferred() as interrupts:
         job = order.begin()
         interrupts.attach(job)
@@ -157,7 +161,7 @@ def amap(
     named = {"schema": schema, "model": model, "system": system}
     # Evaluated here, while the caller's names can still be seen.
     order = _order(prompts, template, named | options, in_flight=in_flight, on_error=on_error, names=_caller())
-    return _awaited(order, Progress(drawing_for(order.session) if progress else None))
+    return _awaited(order, Progress(drawing_for(order.here) if progress else None))
 
 
 def last_map() -> pd.DataFrame | None:
@@ -215,12 +219,21 @@ def _order(
     given = {"stream": False} | given
     owner, conversation = api.session(), api.conversation()
     backend: Backend | None = given.pop("backend", None) or conversation.backend
-    # The prompt only keeps the place of the rows' own.
-    place = Ask(prompt=(message("user", "…"),), conversation=conversation, is_kept=False, is_fresh=True, kind="map")
+    here = here_of(owner)
+    is_cell = here.cell_id is not None and here.run_id is not None
+    place = Ask(
+        # Only keeps the place of the rows' own.
+        prompt=(message("user", "…"),),
+        conversation=conversation,
+        is_kept=False,
+        is_fresh=True,
+        kind="map",
+        cell=Cell(cell_id=here.cell_id or "", run_id=here.run_id or "") if is_cell else None,
+    )
     ask = api.with_options(place, given, backend=backend)
     limits = api.limits_for(owner, conversation, ask.settings)
     rows = rows_of(prompts, template, names, limits)
-    return _Order(session=owner, rows=rows, ask=ask, limits=limits, in_flight=in_flight, on_error=on_error)
+    return _Order(session=owner, here=here, rows=rows, ask=ask, limits=limits, in_flight=in_flight, on_error=on_error)
 
 
 def _caller() -> dict[str, Any]:

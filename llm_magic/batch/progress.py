@@ -10,6 +10,7 @@ from .. import frontend, rendering
 from ..views.static import Display
 
 if TYPE_CHECKING:
+    from ..frontend import Frontend
     from ..session import Session
     from .results import Tally
 
@@ -80,11 +81,15 @@ class Progress:
             self._drawing.draw(tally, line_of(tally), is_over=True)
 
 
-def drawing_for(session: Session) -> Drawing | None:
-    """Where the running cell draws; None where nobody watches."""
+def here_of(session: Session) -> Frontend:
+    """Which front end the running cell belongs to."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    here = frontend.detect(shell, view=session.config.get("view"), secret=session.secret)
+    return frontend.detect(shell, view=session.config.get("view"), secret=session.secret)
+
+
+def drawing_for(here: Frontend) -> Drawing | None:
+    """Where the running cell draws; None where nobody watches."""
     if here.path in ("static", "live"):
         return NotebookDrawing()
     return TerminalDrawing() if here.path in ("plain", "print") and sys.stderr.isatty() else None

@@ -432,3 +432,5 @@ def test_an_interrupted_column_stops_the_cell(chat: Chat) -> None:
 
     assert outcome.status == "error"
     assert chat.kernel.value("list(llm_magic.last_map()['status'])") == ["interrupted", "interrupted", "not asked"]
+    told = "[(row.kind, row.cell_id is None) for row in get_ipython()._llm_magic.session.ledger.rows[-2:]]"
+    assert chat.kernel.value(told) == [("map", False)] * 2

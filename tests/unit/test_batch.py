@@ -439,4 +439,4 @@ def test_a_terminal_gets_one_line(capsys: pytest.CaptureFixture[str], session: S
     drawing.draw(Tally(total=2), "short", is_over=True)
 
     assert capsys.readouterr().err == "\ra long line\rshort      \n"
-    assert progress.drawing_for(session) is None
+    assert progress.drawing_for(progress.here_of(session)) is None
