@@ -552,13 +552,17 @@ def test_who_is_asked_without_a_model(server: FakeServer) -> None:
     """OpenAI's own models by default; a server of one's own needs a name, no key is an error or the local model's."""
     with pytest.MonkeyPatch.context() as patch:
         for environ, kind, words in (
-            ({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url}, ConfigurationError, "model is required"),
-            ({}, ConfigurationError, "The backend 'local' has no embeddings"),
+            (
+                {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url},
+                ConfigurationError,
+                "model is required for pictures",
+            ),
+            ({}, ConfigurationError, "The backend 'local' has no pictures"),
         ):
             made = Session(config=Config(environ=environ), conversation_type=Conversation)
             patch.setattr(api, "session", lambda made=made: made)
             with pytest.raises(kind, match=words):
-                llm_magic.embed("a")
+                llm_magic.image("a")
         with pytest.raises(AuthenticationError, match="No key for text-embedding"):
             llm_magic.embed("a", model="text-embedding-3-small")
         asked = OpenAIBackend(base_url=server.url, api_key=KEY)
