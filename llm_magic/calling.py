@@ -19,6 +19,7 @@ from .errors import ToolError
 from .events import Notice, ToolProgress
 from .permission import Question
 from .tools import checked, run
+from .values import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +102,14 @@ class Rules:
     conversation_id: str | None = None
 
 
+_NO_CALLS = Rules(rounds=0, timeout_s=0.0, permission="never", is_attended=False, limits=DEFAULT_LIMITS)
+
+
 def rules_of(plan: Plan, look_up: Callable[[str], Value]) -> Rules:
     """What holds for the calls of a turn, by the settings in force."""
+    if not plan.ask.tools:
+        # Nothing will be called: for each row of a column that is eight settings less to look up.
+        return _NO_CALLS
     return Rules(
         rounds=look_up("tool_rounds").value,
         timeout_s=look_up("tool_timeout_s").value,

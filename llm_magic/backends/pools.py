@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 # Requests a pool carries before the next one is begun: about as many as cost nothing.
-SIZE = 8
+SIZE = 4
 # What the SDK allows a client.
 _MOST_CONNECTIONS = 1000
 _TRANSPORT_OPTIONS = ("cert", "http1", "trust_env", "verify")
