@@ -93,6 +93,8 @@ class BackendError(LLMMagicError):
         retries: Retries that went before this error. Count.
         is_billable: True where the server may have worked on the request (and may bill it): it accepted the
             request, or it stayed silent. False where it refused it or was never reached.
+        reply: The beginning of what the server sent where it could not be read as an answer, without keys; for
+            looking at, never shown. None elsewhere.
     """
 
     def __init__(
@@ -104,12 +106,14 @@ class BackendError(LLMMagicError):
         request_id: str | None = None,
         retries: int = 0,
         is_billable: bool = False,
+        reply: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.status_code = status_code
         self.request_id = request_id
         self.retries = retries
         self.is_billable = is_billable
+        self.reply = reply
 
 
 class AuthenticationError(BackendError):

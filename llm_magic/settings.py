@@ -102,6 +102,12 @@ _ROWS = (
         help="tokens taken off an answer's end, divided by spaces: <|eot_id|> </s> (default: the profile's)",
     ),
     Setting(
+        name="begins_thinking",
+        kind="flag",
+        default=None,
+        help="answers begin inside a thought, without an opening <think> (default: by the model's name)",
+    ),
+    Setting(
         name="text_calls",
         kind="text",
         default=None,

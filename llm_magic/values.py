@@ -78,7 +78,8 @@ def to_parts(value: Any, *, limits: Limits = DEFAULT_LIMITS, name: str = "") -> 
 
     The first that fits: a part itself; a registered type; ``_repr_llm_()``; text; PIL image, matplotlib
     figure (or axes: their figure); DataFrame, Series; array (uint8 of shape (H, W, 3|4) is a picture); path
-    and bytes by what is in them; ``_repr_png_``, ``_repr_jpeg_``; ``str()``. A list or tuple that holds
+    and bytes by what is in them, IPython's Audio too; ``_repr_png_``, ``_repr_jpeg_``, the source of ``_repr_svg_``;
+    ``str()``. A list or tuple that holds
     anything but plain values stands for its items, in order; one of numbers and text is text as a whole.
 
     Args:
@@ -189,6 +190,8 @@ def _convert(value: Any, limits: Limits, name: str, depth: int) -> tuple[Part, .
         parts = tuple(part for item in value for part in _convert(item, limits, "", depth + 1))
     elif (picture := _own_picture(value, limits)) is not None:
         parts = (picture,)
+    elif drawing := _drawing(value):
+        parts = (TextPart(text=drawing, label=f"{name}: SVG" if name else "SVG"),)
     else:
         parts = _text(str(value), value, name)
     return parts
@@ -256,6 +259,12 @@ def _bytes(value: Any, limits: Limits, _: str) -> Part:
     return part_from_bytes(bytes(value), **_image_options(limits))
 
 
+def _sound(value: Any, limits: Limits, name: str) -> Part:
+    if value.data is None:
+        raise ContentError(f"{_described(value, name)} holds no sound, only where it is.", hint="Audio(…, embed=True)")
+    return _bytes(value.data, limits, name)
+
+
 # Module, type, conversion: the first whose type a value is of.
 _TYPES: tuple[tuple[str, str, Callable[[Any, Limits, str], Part]], ...] = (
     ("PIL.Image", "Image", _image),
@@ -264,6 +273,7 @@ _TYPES: tuple[tuple[str, str, Callable[[Any, Limits, str], Part]], ...] = (
     ("pandas", "DataFrame", _frame),
     ("pandas", "Series", _series),
     ("numpy", "ndarray", _array),
+    ("IPython.lib.display", "Audio", _sound),
     ("os", "PathLike", _path),
     ("builtins", "bytes", _bytes),
     ("builtins", "bytearray", _bytes),
@@ -295,7 +305,7 @@ def _holds_content(values: Any, depth: int) -> bool:
 
 
 def _shows_itself(value: Any) -> bool:
-    return any(hasattr(type(value), method) for method in ("_repr_png_", "_repr_jpeg_"))
+    return any(hasattr(type(value), method) for method in ("_repr_png_", "_repr_jpeg_", "_repr_svg_"))
 
 
 def _own_picture(value: Any, limits: Limits) -> ImagePart | None:
@@ -310,6 +320,12 @@ def _own_picture(value: Any, limits: Limits) -> ImagePart | None:
         if data:
             return image_from_bytes(data, **_image_options(limits))
     return None
+
+
+def _drawing(value: Any) -> str:
+    """The source of the drawing an object shows of itself: no model takes SVG as a picture. "" where it has none."""
+    shown = value._repr_svg_() if hasattr(type(value), "_repr_svg_") else None
+    return (shown[0] if isinstance(shown, tuple) else shown) or ""
 
 
 def _text(text: str, value: Any, name: str) -> tuple[Part, ...]:

@@ -165,7 +165,9 @@ def _leads_away(named: Profile, here: Profile | None, environ: Mapping[str, str]
 def _adapted(profile: Profile | None, look_up: Callable[[str], Value]) -> Profile | None:
     """The profile with what the settings say of its quirks; None where nothing is known but the address."""
     changes: dict[str, Any] = {
-        name: value for name in ("system_messages", "names", "text_calls") if (value := look_up(name).value) is not None
+        name: value
+        for name in ("system_messages", "names", "begins_thinking", "text_calls")
+        if (value := look_up(name).value) is not None
     }
     if (text := look_up("roles").value) is not None:
         try:

@@ -192,6 +192,11 @@ class Dialect:
         self._told.add(pair)
         return answered
 
+    def begins_thinking(self, model: str) -> bool:
+        """A model's answers begin inside a thought, without an opening tag: as was said, else by its name."""
+        said = self.quirks.begins_thinking
+        return catalog.thinks_in_tags(model) if said is None else said
+
     def _learn_of_messages(self, sent: Body, taken: _Taken, words: str) -> bool:
         messages: list[dict[str, Any]] = sent.json["messages"]
         if "messages" in words and _names(words, "name") and _UNSUPPORTED.search(words):

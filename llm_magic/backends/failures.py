@@ -219,6 +219,7 @@ def garbled(read: str, asked: Asked) -> BackendError:
         f"The server sent something that is not an answer: {words}",
         asked,
         is_billable=True,
+        reply=read,
     )
 
 
@@ -260,6 +261,7 @@ def no_completion(read: str, asked: Asked) -> BackendError:
         asked,
         hint="check base_url, it mostly ends in /v1",
         is_billable=True,
+        reply=read,
     )
 
 
@@ -272,6 +274,7 @@ def no_such_reply(read: str, wanted: str, asked: Asked) -> BackendError:
         asked,
         hint="check model and base_url",
         is_billable=True,
+        reply=read,
     )
 
 
@@ -471,6 +474,7 @@ def _error(
     status_code: int | None = None,
     request_id: str | None = None,
     is_billable: bool = False,
+    reply: str | None = None,
 ) -> BackendError:
     end = "" if message.endswith(("…", "?", "!")) else "."
     return kind(
@@ -480,4 +484,5 @@ def _error(
         request_id=request_id or asked.request_id,
         retries=asked.retries,
         is_billable=is_billable,
+        reply=None if reply is None else masked(reply, asked.secrets),
     )

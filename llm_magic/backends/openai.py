@@ -11,7 +11,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from .. import catalog, providers
+from .. import providers
 from ..content import ImagePart
 from ..errors import ConfigurationError, did_you_mean
 from ..events import Completed, Notice, Opened
@@ -257,7 +257,7 @@ class OpenAIBackend:
                 accepted.response,
                 accepted.asked,
                 stall_s=accepted.stall_s,
-                begins_thinking=catalog.thinks_in_tags(request.model) and not is_prefixed(request),
+                begins_thinking=self._dialect.begins_thinking(request.model) and not is_prefixed(request),
                 stop_tokens=self._dialect.quirks.stop_tokens,
                 text_calls=self._dialect.quirks.text_calls if request.tools else "none",
                 n=request.n_answers,

@@ -44,6 +44,8 @@ class Quirks:
         unsigned_call: Sent as the signature of tool calls that have none; "" where signatures are not sent.
         continues: How it goes on with a partial answer; see ``OpenAIBackend``.
         stop_tokens: Tokens of the model's own that may stand at an answer's end, and are taken off.
+        begins_thinking: Answers begin inside a thought, without an opening ``<think>``, or do not; None where the
+            model's name says so.
         text_calls: In whose form tool calls may stand in the text, because the server does not take them out; they
             are looked for where tools are sent.
     """
@@ -62,6 +64,7 @@ class Quirks:
     unsigned_call: str = ""
     continues: Way = "ask"
     stop_tokens: tuple[str, ...] = ()
+    begins_thinking: bool | None = None
     text_calls: TextCalls = "none"
 
 

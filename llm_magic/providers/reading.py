@@ -29,7 +29,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 _LISTS = ("key_variables", "url_variables", "hosts", "aliases", "prefixes", "refused", "stop_tokens")
 _MAPS = ("renamed", "roles")
-_FLAGS = ("needs_key", "has_stream_options", "strips_last")
+_FLAGS = ("needs_key", "has_stream_options", "strips_last", "begins_thinking")
 # What a user does not say about a profile: its name is the table's, and whether it was tested is ours to know.
 _OURS = ("name", "tested", "quirks")
 

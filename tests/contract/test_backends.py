@@ -347,6 +347,9 @@ def test_a_reply_of_another_kind_is_shown_short(backend: OpenAIBackend, model: s
     assert error.message.startswith("The server's reply is not a chat completion: ")
     assert len(error.message) < 400
     assert "base_url" in (error.hint or "")
+    # More than the message shows can be looked at.
+    assert error.reply is not None
+    assert (len(error.reply) > 400) == (model != "html")
 
 
 # Errors before the answer

@@ -58,6 +58,40 @@ def is_open(received: Received) -> bool:
     return not received.is_over
 
 
+# What is known of an answer, and what is taken off it
+
+
+@pytest.mark.capability("E14", "E16", "I11")
+def test_a_reply_and_its_row_tell_of_the_request(session: Session) -> None:
+    """Both models, why it ended, the server's id, how long it took, who is billed."""
+    session.config.session["organization"] = "org-1"
+    reply = Conversation(session=session).ask(ANSWER)
+
+    (row,) = session.ledger.rows
+    assert (reply.turn.requested_model, reply.model) == (row.requested_model, row.model) == ("echo", "echo-2026")
+    assert (reply.finish_reason, row.finish_reason) == ("stop", "stop")
+    assert reply.request_id == row.request_id == "req_0001"
+    assert 0 < (reply.ttft_s or 0) <= (reply.latency_s or 0)
+    assert 0 < (row.ttft_s or 0) <= (row.latency_s or 0) <= (reply.latency_s or 0)
+    assert row.organization == "org-1"
+    assert reply.cached is False
+    assert reply.turn.notices == ()  # a dated name of the same model
+
+
+@pytest.mark.capability("E5", "F3", "F5", "G13")
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_settings_say_how_an_answer_begins_and_ends(session: Session, *, is_streaming: bool) -> None:
+    """Tokens of a model's own at its end, a thought without its opening tag: of any model, if the user says so."""
+    chat = Conversation(session=session)
+    as_sent = chat.ask("why</think>so<end>", stream=is_streaming)
+    session.config.session |= {"stop_tokens": "<end> </s>", "begins_thinking": True}
+    told = chat.ask("why</think>so<end>", stream=is_streaming)
+
+    assert (as_sent.text, as_sent.reasoning) == ("why</think>so<end>", "")
+    assert (told.text, told.reasoning) == ("so", "why")
+    assert "why" not in told.turn.messages()[-1].text
+
+
 # How many, how fast
 
 
@@ -169,6 +203,7 @@ def test_retries_by_the_name_others_have(fake_server: FakeServer) -> None:
 
     assert len(fake_server.requests) == 2
     assert caught.value.request_id == "req_0002"
+    assert caught.value.hint
     assert caught.value.retries == 1
     assert fake_server.requests[0].headers["openai-organization"] == "org-1"
 

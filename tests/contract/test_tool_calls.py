@@ -84,7 +84,7 @@ def test_each_request_of_a_turn_is_a_row(chat: Conversation, fake_server: FakeSe
     assert reply.request_id == bills[1].request_id
 
 
-@pytest.mark.capability("D11")
+@pytest.mark.capability("D11", "G10")
 def test_broken_arguments_are_kept_raw(chat: Conversation) -> None:
     """What no JSON is goes back as an error, as the model wrote it."""
     reply = chat.ask('add {"a": 1, "b"', model="calls-plain", tools=[add])

@@ -132,6 +132,7 @@ def test_json_output_and_response_format_are_other_words(chat: Conversation, fak
     [
         {"schema": Line, "response_format": {"type": "json_object"}},
         {"schema": Line, "json_output": True},
+        {"json_output": True, "response_format": {"type": "text"}},
         {"json_output": "yes"},
         {"json_output": 1},
         {"schema": "Line"},

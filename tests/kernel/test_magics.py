@@ -289,6 +289,7 @@ def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     chat.run("%config LLMMagic.seed = None", "h").checked()
 
 
+@pytest.mark.capability("I1", "I15")
 def test_tables_have_their_columns(chat: Chat, tmp_path: Path) -> None:
     """usage, frame, models, tokens give DataFrames; save and load lose nothing."""
     chat.begin()

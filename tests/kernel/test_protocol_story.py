@@ -15,7 +15,7 @@ from tests.kernel.harness import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.kernel, pytest.mark.capability("D19", "E12", "A36", "J2", "J5", "I9")]
+pytestmark = pytest.mark.kernel
 SETUP = '''
 import llm_magic
 import pandas as pd
@@ -73,6 +73,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory, ollama: FakeServer) -> Iterat
             yield Chat(kernel=kernel, server=server)
 
 
+@pytest.mark.capability("D19")
 def test_two_functions_one_question(chat: Chat) -> None:
     """One is allowed with a button while the cell blocks, the other is read-only and runs; both are in the answer."""
     code = f"%%chat -m calls --tool stock --tool order --raw\n{json.dumps(CALLS)}"
@@ -88,6 +89,7 @@ def test_two_functions_one_question(chat: Chat) -> None:
     assert "2 × lamp ordered" in str(outcome.bundles)
 
 
+@pytest.mark.capability("E12")
 def test_pictures_become_a_table(chat: Chat) -> None:
     """What three pictures say, as rows of a type."""
     said = json.dumps({"items": INVOICES})
@@ -107,6 +109,7 @@ def test_pictures_become_a_table(chat: Chat) -> None:
     assert sent["response_format"]["type"] == "json_schema"
 
 
+@pytest.mark.capability("A36")
 def test_another_provider_by_one_option(chat: Chat, ollama: FakeServer) -> None:
     """The server at home is asked, without the key of the other."""
     chat.run("%%llm -m ollama/echo\nWho is there?", "ollama").checked()
@@ -117,6 +120,7 @@ def test_another_provider_by_one_option(chat: Chat, ollama: FakeServer) -> None:
     assert chat.kernel.value("_reply.text") == "Who is there?"
 
 
+@pytest.mark.capability("J2", "J5")
 def test_a_column_and_a_recording(chat: Chat) -> None:
     """A Series is embedded row by row with its index; what was spoken is text."""
     chat.run('vectors = llm_magic.embed(notes["text"], model="text-embedding-3-small")', "embed").checked()
@@ -132,6 +136,7 @@ def test_a_column_and_a_recording(chat: Chat) -> None:
     assert chat.kernel.value("bool(said)")
 
 
+@pytest.mark.capability("I9")
 def test_each_request_has_its_price(chat: Chat) -> None:
     """One row for each, rounds of tools too; what has no known price says so."""
     rows = chat.kernel.value(

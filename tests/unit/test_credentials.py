@@ -18,6 +18,7 @@ import pytest
 from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.errors import AuthenticationError, ConfigurationError, QuotaError
 from llm_magic.events import Notice
+from llm_magic.settings import SETTINGS
 from tests.fakes.asking import aask, ask, request
 
 if TYPE_CHECKING:
@@ -297,6 +298,7 @@ def test_a_header_of_the_users_opens_in_place_of_the_key(fake_server: FakeServer
 @pytest.mark.capability("H6")
 def test_requests_keep_their_pace(fake_server: FakeServer) -> None:
     """Five at twenty a second take at least 200 ms, however many are under way at once."""
+    assert SETTINGS["queries_per_second"].default is None
     shared = backend(fake_server, queries_per_second=20)
 
     async def run() -> float:

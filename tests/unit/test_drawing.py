@@ -139,6 +139,7 @@ def test_code_is_highlighted_in_the_answer_alone() -> None:
     assert "</span>" not in html(turn, "r")
 
 
+@pytest.mark.capability("H2")
 def test_remarks_of_the_way_stand_until_those_of_the_end() -> None:
     """Retries and notices are lines, none of which can be anything but text; the end has its own."""
     drawn = Drawn()

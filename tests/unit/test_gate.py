@@ -128,7 +128,7 @@ def test_a_form_is_not_asked_of_a_model_without_it(session: Session, model: str,
     assert backend.requests[0].params["response_format"] == form
 
 
-@pytest.mark.capability("I12")
+@pytest.mark.capability("I12", "K9")
 def test_an_unknown_model_is_tried_with_one_notice(session: Session) -> None:
     """What nobody knows is sent, and said once."""
     chat, _ = talk(session, model="never-heard-of")

@@ -175,6 +175,7 @@ def test_the_first_word_is_in_the_first_state(shown: Callable[..., Shown], line:
     assert line.patches == []
 
 
+@pytest.mark.capability("G20")
 def test_patches_are_seldom_and_carry_all_that_came(shown: Callable[..., Shown], line: Line) -> None:
     """However many words come, no more than twenty messages a second; and none while nothing comes."""
     one = shown()

@@ -19,6 +19,7 @@ from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.errors import AuthenticationError, ConfigurationError, RequestRejectedError
 from llm_magic.events import Retrying, ToolCallDelta
 from llm_magic.providers import Profile, Quirks
+from llm_magic.settings import SETTINGS
 from tests.fakes.asking import aask, ask, request
 
 if TYPE_CHECKING:
@@ -232,6 +233,17 @@ def test_retries_and_timeouts_of_a_backend_go_before_a_requests(fake_server: Fak
     assert len(many.of_type(Retrying)) == 4
     assert "within 0.5 s" in short.failure.message
     assert "within 0.5 s" in shorter.failure.message
+
+
+@pytest.mark.capability("G15", "I13")
+@pytest.mark.parametrize("name", ["max_consecutive_empty_chunk_tolerance", "model_capabilities"])
+def test_what_other_wrappers_have_retired_is_not_taken(name: str) -> None:
+    """Neither as a setting nor as an argument."""
+    retired: dict[str, Any] = {name: 3}
+
+    assert name not in SETTINGS
+    with pytest.raises(ConfigurationError, match=name):
+        OpenAIBackend(base_url="http://127.0.0.1:9/v1", **retired)
 
 
 @pytest.mark.capability("A19")

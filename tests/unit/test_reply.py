@@ -51,7 +51,10 @@ def test_reply_gives_its_turn() -> None:
     """str is the text; the rest is the turn's."""
     usage = Usage(input_tokens=3, output_tokens=2, total_tokens=5)
     reply = Reply(turn=turn(text="Paris.", usage=usage, model="m-2026", cost_usd=0.5, request_id="r", ttft_s=0.1))
+    told = Reply(turn=turn(reasoning="hm", latency_s=2.5, service_tier="flex", status="complete"))
 
+    assert (told.finish_reason, told.reasoning, told.latency_s, told.service_tier) == ("stop", "hm", 2.5, "flex")
+    assert (told.logprobs, told.cached, told.tool_calls, told.model) == (None, False, (), "m")
     assert str(reply) == reply.text == "Paris."
     assert (reply.model, reply.usage, reply.cost_usd, reply.request_id, reply.ttft_s) == (
         "m-2026",

@@ -110,7 +110,7 @@ def test_asides_and_fresh_asks(session: Session) -> None:
     assert [row.kind for row in session.ledger.rows] == ["chat", "aside", "chat"]
 
 
-@pytest.mark.capability("C7", "H10")
+@pytest.mark.capability("C7", "H10", "I9")
 def test_failure_keeps_the_conversation_and_the_row(session: Session) -> None:
     """A failed ask is a version that is never sent; a refused one costs nothing."""
     chat, backend = talk(session, [AuthenticationError("No.")], says("fine"))

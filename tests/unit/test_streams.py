@@ -145,7 +145,7 @@ def read(pieces: list[bytes]) -> Turn:
     return builder.build()
 
 
-@pytest.mark.capability("G7", "G8", "G10", "G11", "G12", "G16")
+@pytest.mark.capability("G7", "G8", "G11", "G12", "G16")
 @settings(max_examples=400)
 @given(streams())
 def test_any_cut_of_any_stream_gives_the_same_turn(stream: tuple[Said, list[bytes]]) -> None:

@@ -88,6 +88,7 @@ def test_parts_are_themselves() -> None:
     assert only(to_parts(part)) is part
 
 
+@pytest.mark.capability("K14")
 def test_pictures_of_all_kinds() -> None:
     """PIL images, figures, axes and pixel arrays are pictures within the limits."""
     figure = Figure(figsize=(4, 3))
@@ -104,6 +105,7 @@ def test_pictures_of_all_kinds() -> None:
         assert part.detail == "low"
 
 
+@pytest.mark.capability("K14")
 @pytest.mark.parametrize(
     ("array", "label"),
     [
@@ -121,6 +123,7 @@ def test_other_arrays_are_text(array: Any, label: str) -> None:
     assert str(array.shape) in part.text
 
 
+@pytest.mark.capability("K14")
 def test_tables_are_labelled_text() -> None:
     """DataFrames and Series are text within the limits, labelled by name and shape."""
     df = pd.DataFrame({"a": range(5), "b": list("vwxyz"), "c": 1.5})
@@ -142,6 +145,7 @@ def test_bytes_are_what_they_hold() -> None:
     assert to_parts("grün".encode()) == (TextPart(text="grün"),)
 
 
+@pytest.mark.capability("K14")
 def test_path_is_the_file(tmp_path: Path) -> None:
     """A path stands for its file; one that is missing names the nearest."""
     (tmp_path / "photo.png").write_bytes(png())
@@ -320,6 +324,45 @@ def test_objects_without_their_picture_are_text() -> None:
     assert text_of(Plot()).text == "no plot"
 
 
+@pytest.mark.capability("K14")
+def test_drawings_are_their_source() -> None:
+    """SVG is text to a model, with or without metadata; one that draws nothing today is its text."""
+    from IPython import display
+
+    class Plot:
+        def __init__(self, shown: object) -> None:
+            self.shown = shown
+
+        def _repr_svg_(self) -> object:
+            return self.shown
+
+        def __str__(self) -> str:
+            return "no plot"
+
+    source = "<svg><circle r='3'/></svg>"
+    drawing = text_of(display.SVG(source), name="logo")  # type: ignore[no-untyped-call]  # IPython has no types here
+
+    assert (drawing.text.replace('"', "'"), drawing.label) == (source, "logo: SVG")
+    assert text_of(Plot((source, {}))).text == source
+    assert text_of(Plot(None)).text == "no plot"
+    assert [part.text for part in to_parts(["a", Plot(source)]) if isinstance(part, TextPart)] == ["a", source]
+
+
+@pytest.mark.capability("K14")
+def test_ipython_sounds_are_sounds() -> None:
+    """IPython's Audio is sent as what it plays; one that only knows an address has nothing to send."""
+    from IPython import display
+
+    heard = b"RIFF\x00\x00\x00\x00WAVEfmt "
+    sound = display.Audio(data=heard)  # type: ignore[no-untyped-call]  # IPython has no types here
+    far = display.Audio(url="https://host/a.wav")  # type: ignore[no-untyped-call]
+
+    assert only(to_parts(sound)) == AudioPart(data=heard, format="wav")
+    with pytest.raises(ContentError, match="holds no sound"):
+        to_parts(far)
+
+
+@pytest.mark.capability("K14")
 def test_ipython_images_are_pictures() -> None:
     """IPython's own Image object is sent as a picture."""
     from IPython import display

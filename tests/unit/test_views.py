@@ -80,6 +80,7 @@ def test_plain_view_streams_safely(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "red text <U+202E>\n[m]\n"
 
 
+@pytest.mark.capability("H2")
 def test_plain_view_tells_thinking_and_retries_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Reasoning is a word, a retry a line."""
     retry = Retrying(attempt=1, max_retries=2, wait_s=1.5, reason="rate limited")
@@ -113,6 +114,7 @@ def test_failed_ask_leaves_nothing_but_its_error(capsys: pytest.CaptureFixture[s
     assert display.shown == []
 
 
+@pytest.mark.capability("G20")
 def test_static_view_updates_when_half_has_been_added(clock: Clock) -> None:
     """At most twice a second, only after growth by half, and the final state always."""
     view = StaticView(waiting="asking m")
@@ -134,6 +136,7 @@ def test_static_view_updates_when_half_has_been_added(clock: Clock) -> None:
     assert "text/html" in display.shown[-1]
 
 
+@pytest.mark.capability("H2")
 def test_static_view_waits_before_it_says_so(clock: Clock) -> None:
     """A quick answer shows no waiting line; a slow one does, with retries and notices."""
     view = StaticView(waiting="asking m")
