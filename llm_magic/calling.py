@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .answering import Next
 from .asks import limits_of
-from .content import TextPart, ToolResult
+from .content import TextPart, ToolResult, normalized_name
 from .errors import ToolError
 from .events import Notice, ToolProgress
 from .permission import Question
@@ -173,7 +173,7 @@ class Calls:
         self._n_rounds += 1
         calls = said.turn.tool_calls
         self._open = [
-            _Call(number=number, round=said.number, call=call, tool=self._tools.get(call.name))
+            _Call(number=number, round=said.number, call=call, tool=self._tool_of(call))
             for number, call in enumerate(calls, self._n_calls)
         ]
         self._n_calls += len(calls)
@@ -210,8 +210,12 @@ class Calls:
             return False
         return True
 
+    def _tool_of(self, call: ToolCall) -> Tool | None:
+        """What is called; a model may write a name with characters that no name has."""
+        return self._tools.get(call.name) or self._tools.get(normalized_name(call.name))
+
     def _is_schema(self, call: ToolCall) -> bool:
-        tool = self._tools.get(call.name)
+        tool = self._tool_of(call)
         return tool is not None and tool.function is None
 
     def _results(self) -> tuple[ToolResult, ...]:

@@ -128,6 +128,14 @@ class ToolCall:
     arguments: str
     signature: str = ""
 
+    @property
+    def parsed(self) -> Any:
+        """The arguments as Python values, for who runs the call; None where they are no JSON."""
+        try:
+            return json.loads(self.arguments or "{}")
+        except ValueError:
+            return None
+
     def to_dict(self) -> dict[str, Any]:
         """The call in the protocol's own form."""
         out: dict[str, Any] = {

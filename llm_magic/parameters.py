@@ -16,12 +16,19 @@ from .settings import SETTINGS
 
 Strategy: TypeAlias = Literal["greedy", "top_p", "top_k"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
-# What other wrappers, servers and papers call it → what OpenAI, or else most servers, do.
+# What other wrappers, servers and papers call it → what OpenAI, or else most servers, do; or the setting that is meant:
+# sent as a parameter, a key would be in the request's body.
 ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("max_new_tokens", "max_completion_tokens", "max_output_tokens", "num_predict"), "max_tokens"),
     **dict.fromkeys(("stop_words", "stop_sequences"), "stop"),
     **dict.fromkeys(("repeat_penalty", "rep_penalty"), "repetition_penalty"),
     "random_seed": "seed",
+    **dict.fromkeys(("key", "openai_api_key"), "api_key"),
+    **dict.fromkeys(("api_base", "openai_api_base"), "base_url"),
+    **dict.fromkeys(("default_headers", "extra_headers"), "headers"),
+    **dict.fromkeys(("timeout", "request_timeout"), "timeout_s"),
+    "org": "organization",
+    "retry": "max_retries",
 }
 # OpenAI's own parameters of Chat Completions. Source: API reference, create chat completion.
 _OPENAI = (
@@ -47,6 +54,7 @@ _REFUSED: Mapping[str, str] = {
     "messages": "the conversation makes them",
     "functions": "it is retired: use tools",
     "function_call": "it is retired: use tool_choice",
+    "timeout_s": "write --timeout SECONDS, in Python timeout_s=SECONDS",
 }
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
@@ -61,6 +69,8 @@ _TEXTS = ("user", "service_tier", "reasoning_effort", "verbosity", "safety_ident
 _TABLES = ("logit_bias", "metadata", "prediction", "stream_options", "extra_body")
 _RAW = "extra_body."
 _SHOWN = 60
+# Those of the names above that mean a setting, for who misspells them.
+_OF_SETTINGS = tuple(name for name, own in ALIASES.items() if own not in KNOWN)
 # A name shorter than this, or with more letters wrong, is a name of its own.
 _SHORTEST_TYPO, _MOST_WRONG = 6, 2
 
@@ -118,19 +128,30 @@ def checked_parameter(name: str, value: Any) -> Any:
     """
     if name == "n":
         return _checked_n(value)
-    if name in _REFUSED:
-        raise ConfigurationError(f"The parameter {name!r} cannot be set.", hint=_REFUSED[name])
     if name == "max_tokens" and _is_number(value) and value < 1:
         raise ConfigurationError(
             f"max_tokens={value} leaves no room for an answer.", hint="leave it out, or give at least 1"
         )
     if name in SETTINGS and SETTINGS[name].is_parameter:
         return SETTINGS[name].checked(value)
+    check_is_parameter(name)
     if name not in KNOWN and not name.startswith(_RAW) and (meant := nearest_parameter(name)) is not None:
         raise ConfigurationError(
             f"The parameter {name!r} is not known.", hint=f"did you mean {meant}? Else write {_RAW}{name}"
         )
     return _checked_value(name, value)
+
+
+def check_is_parameter(name: str) -> None:
+    """Refuse what is no parameter of a request but a setting of ours, by any name: a key is sent in no body.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    own = name_of(name)
+    if own in _REFUSED or (own in SETTINGS and own not in KNOWN and not SETTINGS[own].is_parameter):
+        hint = _REFUSED.get(own) or f"it is a setting: %chat config {own}=VALUE"
+        raise ConfigurationError(f"The parameter {name!r} cannot be set.", hint=hint)
 
 
 def _checked_n(value: Any) -> int | None:
@@ -142,12 +163,12 @@ def _checked_n(value: Any) -> int | None:
 
 
 def nearest_parameter(name: str) -> str | None:
-    """The known parameter that a name seems to misspell; None where it is a name of its own.
+    """The known parameter or setting that a name seems to misspell; None where it is a name of its own.
 
-    >>> nearest_parameter("presence_penality"), nearest_parameter("enable_search")
-    ('presence_penalty', None)
+    >>> nearest_parameter("presence_penality"), nearest_parameter("user_agnt"), nearest_parameter("enable_search")
+    ('presence_penalty', 'user_agent', None)
     """
-    match = nearest(name, KNOWN)
+    match = nearest(name, (*KNOWN, *SETTINGS, *_OF_SETTINGS))
     return match if match is not None and _is_typo(name, match) else None
 
 

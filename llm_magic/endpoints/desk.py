@@ -22,6 +22,7 @@ from ..call_log import CallEvent
 from ..counts import Usage
 from ..errors import BackendError, BackendTimeoutError, ConfigurationError, LLMMagicError
 from ..ledger import LedgerRow
+from ..parameters import check_is_parameter
 from ..turns import new_id
 
 if TYPE_CHECKING:
@@ -327,6 +328,8 @@ def whole_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "stream" in params:
         raise ConfigurationError("This endpoint does not stream here.", hint="leave stream out")
+    for name in params:
+        check_is_parameter(name)
     return {name: value for name, value in params.items() if value is not None}
 
 

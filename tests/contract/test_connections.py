@@ -95,6 +95,52 @@ def test_settings_say_how_an_answer_begins_and_ends(session: Session, *, is_stre
 # How many, how fast
 
 
+@pytest.mark.capability("A1")
+def test_the_nearest_key_is_sent(fake_server: FakeServer) -> None:
+    """The ask's, the session's, %config's, then those of the environment; a server of one's own needs none."""
+    environ = {"LLM_MAGIC_API_KEY": "ours", "OPENAI_API_KEY": "openai", "MBODI_API_KEY": "mbodi"}
+    config = Config(environ=environ, traits={"api_key": "trait"}, session={"base_url": fake_server.url})
+    config.session |= {"model": "echo", "api_key": "session"}
+    owner = Session(config=config, registry=Registry(environ), conversation_type=Conversation)
+    chat = Conversation(session=owner)
+
+    chat.ask(ANSWER, api_key="ask")
+    for layer in (config.session, config.traits):
+        chat.ask(ANSWER)
+        del layer["api_key"]
+    for variable in tuple(environ):
+        chat.ask(ANSWER)
+        del environ[variable]
+    chat.ask(ANSWER)
+    owner.close()
+
+    used = [received.headers["authorization"].removeprefix("Bearer ") for received in fake_server.requests]
+    assert used == ["ask", "session", "trait", "ours", "openai", "mbodi", "no-key"]
+
+
+@pytest.mark.capability("A9", "A12", "A18", "B20")
+def test_names_of_other_wrappers_mean_settings(fake_server: FakeServer) -> None:
+    """key, org, timeout: they go where ours go, and not into the request's body."""
+    environ = {"OPENAI_API_KEY": "theirs"}
+    config = Config(environ=environ, session={"base_url": fake_server.url})
+    owner = Session(config=config, registry=Registry(environ), conversation_type=Conversation)
+    chat = Conversation(session=owner)
+
+    chat.ask(ANSWER, model="echo", key="ENV", org="org-1", retry=0)
+    with pytest.raises(BackendTimeoutError, match=r"No whole answer within 0\.3 s"):
+        chat.ask(ANSWER, model="gated", timeout=0.3)
+    fake_server.open_gate()
+    with pytest.raises(ConfigurationError, match="'api_key' is given twice"):
+        chat.ask(ANSWER, model="echo", key="a", api_key="b")
+    owner.close()
+
+    first = fake_server.requests[0]
+    assert (first.headers["authorization"], first.headers["openai-organization"]) == ("Bearer theirs", "org-1")
+    assert [received.body.keys() - {"stream", "stream_options"} for received in fake_server.requests] == [
+        {"model", "messages"}
+    ] * 2
+
+
 @pytest.mark.capability("A21", "H9")
 def test_the_third_of_three_waits(session: Session, fake_server: FakeServer) -> None:
     """Two are under way unless something else is set: the third is sent when one of them has ended."""
@@ -245,7 +291,7 @@ def test_the_model_is_the_asks_the_conversations_or_the_sessions(session: Sessio
     assert caught.value.hint == "did you mean user_agent?"
 
 
-@pytest.mark.capability("A31", "A22", "A40")
+@pytest.mark.capability("A31", "A40")
 def test_settings_of_one_ask_reach_the_wire(session: Session, fake_server: FakeServer) -> None:
     """And hold for that one."""
     chat = Conversation(session=session)

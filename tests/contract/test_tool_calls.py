@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from llm_magic.api import Conversation
 from llm_magic.config import Config
+from llm_magic.export import from_frame
 from llm_magic.session import Session
 from llm_magic.tools import tool
 from tests.fakes.tool_calls import MANNERS, SAID
@@ -60,6 +62,22 @@ def test_calls_come_whole_however_they_are_cut(chat: Conversation, fake_server: 
     assert first["parallel_tool_calls"] is True
     assert second["tools"] == first["tools"]
     assert [item["role"] for item in second["messages"]] == ["user", "assistant", "tool", "tool", "tool"]
+
+
+@pytest.mark.capability("D10")
+@pytest.mark.parametrize("arguments", ['{ "a": 1,"b":2}', '{"a": 1, "b"'])
+def test_arguments_are_kept_parsed_and_raw(chat: Conversation, arguments: str) -> None:
+    """In the turn and in its row; what is no JSON has no values, and its text is there all the same."""
+    reply = chat.ask(f"add {arguments}", model="calls-plain", tools=[add])
+    (call,) = reply.turn.steps[0].tool_calls
+    cells = chat.to_frame()["tool_calls"].dropna()
+
+    assert call.arguments == arguments
+    assert call.parsed == ({"a": 1, "b": 2} if arguments.endswith("}") else None)
+    assert [item["function"]["arguments"] for cell in cells for item in json.loads(cell)] == [arguments]
+    assert [call.arguments for turn in from_frame(chat.to_frame()).turns for call in turn.steps[0].tool_calls] == [
+        arguments
+    ]
 
 
 @pytest.mark.capability("D19", "I9")

@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.fakes.server import FakeServer
     from tests.kernel.conftest import Chat, StartKernel
 
 pytestmark = pytest.mark.kernel
@@ -251,6 +252,7 @@ def test_retry_adds_a_version_as_it_was_sent(chat: Chat) -> None:
     assert "2 versions" in chat.run("%chat", "c").bundles[-1]["text/plain"]
 
 
+@pytest.mark.capability("B10", "A18")
 def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     """system, model, config: read and set; the key is only "set", and is never taken in a notebook."""
     chat.begin()
@@ -364,9 +366,11 @@ def test_budgets_windows_and_what_a_model_cannot_do(chat: Chat) -> None:
     chat.run("%chat config model_info=none", "g").checked()
 
 
-def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
-    """%unload_ext removes magics and hooks, %reload_ext brings them back, conversations stay."""
-    kernel = start_kernel(environ={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+@pytest.mark.capability("A41")
+def test_unload_takes_everything_back(start_kernel: StartKernel, fake_server: FakeServer) -> None:
+    """%unload_ext removes magics and hooks and closes clients, %reload_ext brings them back, conversations stay."""
+    kernel = start_kernel(environ={"OPENAI_BASE_URL": fake_server.url, "LLM_MAGIC_MODEL": "echo"})
+    clients = "[c.is_closed() for c in __import__('gc').get_objects() if type(c).__name__ == 'AsyncOpenAI']"
     before = "sorted(get_ipython().magics_manager.magics['cell']), len(get_ipython().input_transformers_cleanup)"
     clean = kernel.value(before)
     kernel.run("%load_ext llm_magic").checked()
@@ -374,8 +378,11 @@ def test_unload_takes_everything_back(start_kernel: StartKernel) -> None:
     kernel.run("from llm_magic import conversation; first = conversation()")
     kernel.run("%reload_ext llm_magic").checked()
     assert kernel.value("get_ipython()._llm_magic.session.current is first")
+    kernel.run("%llm --quiet hello").checked()
+    assert kernel.value(clients) == [False]
     kernel.run("%unload_ext llm_magic").checked()
     assert kernel.value(before) == clean
+    assert kernel.value(f"all({clients})")
 
 
 @pytest.mark.capability("A3", "K12")
@@ -388,6 +395,31 @@ def test_loading_imports_nothing_heavy_and_starts_no_thread(start_kernel: StartK
     heavy = ("openai", "pandas", "PIL", "anywidget", "numpy", "genai_prices", "markdown_it", "nh3", "pydantic", "jiter")
     assert kernel.value(f"[m for m in {heavy} if m in sys.modules]") == []
     assert kernel.value("threading.active_count() - before") == 0
+
+
+@pytest.mark.capability("A7", "A27", "A28")
+def test_a_cell_awaits_while_the_kernels_loop_goes_on(chat: Chat) -> None:
+    """Top-level await lets other tasks of the kernel's own loop run; asking there and then blocks and answers, too."""
+    code = """
+import asyncio, llm_magic
+ticks = 0
+async def tick():
+    global ticks
+    while True:
+        ticks += 1
+        await asyncio.sleep(0)
+ticking = asyncio.ensure_future(tick())
+talk = llm_magic.conversation()
+awaited = await talk.aask("one", keep=False)
+streamed = [event async for event in talk.astream("two", keep=False)]
+ticking.cancel()
+blocked = llm_magic.ask("three", keep=False)
+"""
+    chat.run(code, "await").checked()
+
+    assert chat.kernel.value("(awaited.text, blocked.text)") == ("one", "three")
+    assert chat.kernel.value("''.join(getattr(event, 'text', '') for event in streamed)") == "two"
+    assert chat.kernel.value("ticks") > 1
 
 
 def test_asyncio_is_unpatched_after_a_chat(chat: Chat) -> None:

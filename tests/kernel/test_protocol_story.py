@@ -89,7 +89,7 @@ def test_two_functions_one_question(chat: Chat) -> None:
     assert "2 × lamp ordered" in str(outcome.bundles)
 
 
-@pytest.mark.capability("E12")
+@pytest.mark.capability("C8", "E12")
 def test_pictures_become_a_table(chat: Chat) -> None:
     """What three pictures say, as rows of a type."""
     said = json.dumps({"items": INVOICES})
@@ -136,7 +136,7 @@ def test_a_column_and_a_recording(chat: Chat) -> None:
     assert chat.kernel.value("bool(said)")
 
 
-@pytest.mark.capability("I9")
+@pytest.mark.capability("D19", "I9")
 def test_each_request_has_its_price(chat: Chat) -> None:
     """One row for each, rounds of tools too; what has no known price says so."""
     rows = chat.kernel.value(

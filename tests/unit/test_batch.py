@@ -187,6 +187,7 @@ def test_a_prompt_may_be_a_conversation_or_a_list_of_content() -> None:
     assert [request.messages[0].text for request in backend.requests] == ["Own.", "Common.", "Common.", "Common."]
 
 
+@pytest.mark.capability("B17")
 @pytest.mark.parametrize(
     ("prompts", "options", "words"),
     [

@@ -103,6 +103,20 @@ def test_the_next_ask_sees_the_rounds_before_it(session: Session) -> None:
     assert sent(run)[0] == [("user", "a"), ("assistant", ""), ("tool", "8"), ("assistant", "Eight."), ("user", "a")]
 
 
+@pytest.mark.capability("D7")
+def test_a_name_no_tool_can_have_is_the_nearest_one_that_can(session: Session) -> None:
+    """The tool runs; what is kept is the name the model wrote, what is sent again one that servers take."""
+
+    def look_up(name: str) -> str:
+        return f"{name}: 7"
+
+    run = begin(session, calls(("look up", '{"name": "x"}'), ("look.down", "{}")), says("Seven."), tools=[look_up])
+    turn = run.outcome().turn
+
+    assert told(turn) == ["x: 7", "There is no tool 'look.down'. There is: look_up."]
+    assert [call.name for call in turn.steps[0].tool_calls] == ["look up", "look.down"]
+
+
 def test_events_tell_where_each_call_stands(careful: Session) -> None:
     """Numbers go on over all rounds; each state is told once; a further request is announced."""
     run = begin(

@@ -38,6 +38,7 @@ def test_no_environment_variable_is_read_twice() -> None:
     assert len(variables) == len(set(variables))
 
 
+@pytest.mark.capability("B5")
 def test_first_layer_with_a_value_wins() -> None:
     """Cell, conversation, session, %config, environment, default: in this order, None meaning no value."""
     config = Config(environ={"LLM_MAGIC_SEED": "1"})
@@ -63,6 +64,7 @@ def test_empty_is_a_value() -> None:
     assert config.look_up("system", ("conversation", {"system": ""})) == Value(value="", origin="conversation")
 
 
+@pytest.mark.capability("A1", "A17")
 def test_environment_is_read_in_order() -> None:
     """Our own variable comes before others' names for the same; an empty one is none."""
     environ = {"OPENAI_API_KEY": "b", "MBODI_API_KEY": "c"}

@@ -475,6 +475,16 @@ def test_each_request_has_its_row(session: Session, names: tuple[str, str], call
     assert list(session.calls.to_frame()["kind"]) == ["started", "ended"]
 
 
+@pytest.mark.capability("A18", "A30")
+@pytest.mark.parametrize("name", ["api_key", "key", "timeout", "base_url"])
+def test_a_setting_is_no_parameter_of_an_endpoint(session: Session, server: FakeServer, name: str) -> None:
+    """So that no key is sent in a body: it is refused by name."""
+    with pytest.raises(ConfigurationError, match=f"'{name}' cannot be set"):
+        llm_magic.embed("a", model="m", **{name: KEY})
+
+    assert (server.requests, session.ledger.rows) == ([], ())
+
+
 @EVERY_CALL
 @pytest.mark.parametrize(
     ("model", "kind", "words", "is_billed"),

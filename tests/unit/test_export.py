@@ -396,6 +396,7 @@ def test_turn_of_wrong_types_is_refused(talk: Conversation, name: str, value: ob
         from_dict(data)
 
 
+@pytest.mark.capability("A18")
 def test_connection_settings_neither_leave_nor_enter(talk: Conversation) -> None:
     """Keys and the address they go to are in no export, and a foreign one cannot set them."""
     secret = dict.fromkeys(CONNECTION, "sk-canary") | {"extra_headers": {"Authorization": "sk-canary"}}

@@ -95,6 +95,7 @@ def test_jsonl_round_trip_keeps_the_messages(pairs: list[tuple[str, str]], syste
 ROLE_LISTS = st.lists(st.sampled_from(["system", "developer", "user", "assistant", "tool"]), max_size=8)
 
 
+@pytest.mark.capability("C10")
 @pytest.mark.parametrize("form", ["one line", "a line each"])
 @given(roles=ROLE_LISTS)
 @settings(deadline=None)
@@ -216,6 +217,7 @@ BAD_LINES = [
 ]
 
 
+@pytest.mark.capability("C9")
 @pytest.mark.parametrize(("text", "says"), BAD_LINES, ids=range(len(BAD_LINES)))
 def test_jsonl_bad_line_is_named(text: str, says: str) -> None:
     """A line that is no message is named by its number, in one line that says what is wrong."""
@@ -331,6 +333,7 @@ def test_jsonl_keeps_refusals_and_thoughts() -> None:
     assert (second.text, second.reasoning, second.notices) == ("b", "Hm.", ())
 
 
+@pytest.mark.capability("C13")
 def test_jsonl_takes_arguments_that_are_objects() -> None:
     """Arguments of a call are JSON text, as some write them not."""
     call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": {"a": [1, "é"]}}}
@@ -341,6 +344,7 @@ def test_jsonl_takes_arguments_that_are_objects() -> None:
     assert turn.prompt[1].tool_calls == (ToolCall(id="c", name="add", arguments='{"a": [1, "é"]}'),)
 
 
+@pytest.mark.capability("C10")
 def test_messages_may_come_as_a_list_or_a_request() -> None:
     """Messages of a .json: the list itself, or a dict that has it, as requests are logged."""
     messages = [said("user", "a"), said("assistant", "b")]

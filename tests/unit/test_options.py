@@ -120,6 +120,7 @@ def test_parse_raises_only_configuration_errors(line: str, body: str | None) -> 
 # Values
 
 
+@pytest.mark.capability("B20")
 def test_every_option_is_read() -> None:
     """Each option of the table fills its place."""
     given_options = options(
@@ -231,6 +232,7 @@ def test_empty_system_prompt_is_given() -> None:
     assert options("x").settings == {}
 
 
+@pytest.mark.capability("B3")
 @pytest.mark.parametrize(
     ("typed", "value"),
     [

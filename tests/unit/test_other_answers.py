@@ -114,6 +114,7 @@ def test_an_aside_has_them_all(chat: Conversation) -> None:
     assert reply.others[0].cost_usd == 0.0
 
 
+@pytest.mark.capability("B17")
 def test_tools_want_one_answer(chat: Conversation, fake_server: FakeServer) -> None:
     """Which of three would be gone on with is nobody's guess: it is said before anything is sent."""
     with pytest.raises(ConfigurationError, match="Several answers and tools"):
@@ -175,6 +176,7 @@ def test_more_answers_than_asked_for_are_told(chat: Conversation) -> None:
     assert any("more than one answer" in line for line in reply.turn.notices)
 
 
+@pytest.mark.capability("B17")
 @pytest.mark.parametrize("n", [0, -1, "two", 1.5, True])
 def test_n_that_does_not_fit_is_refused(chat: Conversation, fake_server: FakeServer, n: object) -> None:
     """In one line, and nothing is sent."""

@@ -142,6 +142,29 @@ def test_a_misspelt_parameter_names_the_one_that_was_meant(typed: str, meant: st
     assert parse("llm", f"-p extra_body.{typed}=1 hi").options.params == {f"extra_body.{typed}": 1}
 
 
+@pytest.mark.capability("A18", "A30", "B15")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("api_key", "%chat config api_key=VALUE"),
+        ("key", "%chat config api_key=VALUE"),
+        ("openai_api_base", "%chat config base_url=VALUE"),
+        ("user_agent", "%chat config user_agent=VALUE"),
+        ("timeout", "write --timeout SECONDS"),
+        ("user_agnt", "did you mean user_agent"),
+        ("timout", "did you mean timeout"),
+    ],
+)
+def test_a_setting_is_no_parameter(name: str, hint: str) -> None:
+    """Whatever it is called: a key is never in a request's body, and what was meant is named."""
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        checked_parameter(name, "sk-1")
+    assert hint in (caught.value.hint or "")
+    assert "sk-1" not in str(caught.value)
+    with pytest.raises(ConfigurationError):
+        parse("llm", f"-p {name}=sk-1 hi")
+
+
 @pytest.mark.capability("B3", "B15")
 @pytest.mark.parametrize("name", ["enable_search", "top_n_sigma", "dry_multiplier", "x"])
 def test_a_parameter_nobody_lists_is_sent_as_it_is(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -88,23 +89,25 @@ def test_a_model_that_is_named_without_a_key_is_an_error(model: str) -> None:
     assert "OPENAI_API_KEY" in (caught.value.hint or "")
 
 
+@pytest.mark.capability("A32", "A33", "A34")
 @pytest.mark.parametrize(
-    ("model", "variable", "name"),
+    ("model", "variable", "name", "host"),
     [
-        ("gemini-2.5-flash", "GEMINI_API_KEY", "gemini"),
-        ("claude-sonnet-4-5", "ANTHROPIC_API_KEY", "claude"),
-        ("Llama-4", "LLAMA_API_KEY", "llama"),
-        ("grok-4", "XAI_API_KEY", "xai"),
+        ("gemini-2.5-flash", "GEMINI_API_KEY", "gemini", "generativelanguage.googleapis.com"),
+        ("claude-sonnet-4-5", "ANTHROPIC_API_KEY", "claude", "api.anthropic.com"),
+        ("Llama-4", "LLAMA_API_KEY", "llama", "api.llama.com"),
+        ("grok-4", "XAI_API_KEY", "xai", "api.x.ai"),
     ],
 )
-def test_routed_models_take_their_own_key(model: str, variable: str, name: str) -> None:
-    """OpenAI's key, organization and project of the environment never go there."""
+def test_routed_models_take_their_own_key(model: str, variable: str, name: str, host: str) -> None:
+    """And address: OpenAI's key, organization and project of the environment never go there."""
     openai_variables = {"OPENAI_API_KEY": "sk-openai", "OPENAI_ORG_ID": "org-1", "OPENAI_PROJECT_ID": "proj-1"}
 
     choice = resolve(model=model, environ={variable: "their-key", **openai_variables})
 
     assert key_of(choice) == "their-key"
     assert choice.backend.name == name
+    assert urlsplit(choice.backend.info().base_url).hostname == host
     assert choice.backend.info().provider is not None
     assert choice.backend.info().organization is None
     with pytest.raises(AuthenticationError, match=f"No key for {model}") as caught:
@@ -165,7 +168,7 @@ def test_backends_are_kept_by_their_configuration() -> None:
     assert "sk-canary" not in f"{registry!r} {list(registry._backends)}"
 
 
-@pytest.mark.capability("A31", "A19")
+@pytest.mark.capability("A31", "A19", "A22")
 def test_settings_reach_the_backend() -> None:
     """Organization, project, headers, pace, and how it is reached."""
     way: dict[str, Any] = {"user_agent": "lab/1", "proxy": "", "max_connections": 4, "http_options": {"http1": True}}

@@ -54,7 +54,7 @@ def wire(schema: Schema, value: Any) -> Any:
     return plain if schema.key is None else {schema.key: plain}
 
 
-@pytest.mark.capability("E12", "D5")
+@pytest.mark.capability("E12")
 @given(data=st.data())
 @pytest.mark.parametrize(("kind", "values"), _VALUES, ids=[str(kind) for kind, _ in _VALUES])
 def test_any_value_comes_back_from_its_json(kind: Any, values: st.SearchStrategy[Any], data: st.DataObject) -> None:
@@ -198,7 +198,7 @@ def test_brackets_that_open_nothing_cost_little() -> None:
         schema_of(Invoice).parse("[{" * 500_000)
 
 
-@pytest.mark.capability("D5")
+@pytest.mark.capability("E12")
 def test_null_is_taken_for_left_out() -> None:
     """As the strict form has it; where null means something, and where a value is needed, it stays null."""
     value = checked(Line, {"what": "x", "pieces": None, "unit price": 2})

@@ -30,7 +30,7 @@ def test_text_alone_is_plain_text() -> None:
     assert to_openai() == {"role": "user", "content": ""}
 
 
-@pytest.mark.capability("C3", "C12")
+@pytest.mark.capability("C3", "C12", "C1")
 def test_parts_are_sent_in_their_order() -> None:
     """Text and pictures interleaved stay interleaved."""
     sent = to_openai(
