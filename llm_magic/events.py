@@ -130,11 +130,13 @@ class Opened:
         request_id: The server's id of the request, None where it sent none.
         retries: Retries that went before. Count.
         is_cached: Nobody was asked: the answer is a former one, kept here.
+        organization: The organization billed, where the backend has several; None where it has not.
     """
 
     request_id: str | None = None
     retries: int = 0
     is_cached: bool = False
+    organization: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -252,7 +252,8 @@ def row_from_turn(
         kind: What asked: chat, aside …
         round: Which request of the turn, from 1.
         api: Which API of the server: chat …
-        organization: The organization billed, None where none is set.
+        organization: The organization billed where the turn does not say; several joined by commas, None where none
+            is set.
     """
     usage = turn.usage
     return LedgerRow(
@@ -281,5 +282,5 @@ def row_from_turn(
         ttft_s=turn.ttft_s,
         retries=turn.retries,
         request_id=turn.request_id,
-        organization=organization,
+        organization=turn.organization or organization,
     )

@@ -161,6 +161,7 @@ class Turn:
         is_cached: The answer is a former one, kept here: it cost nothing.
         others: Further answers of the same request (``n`` > 1), on the turn that has just been answered; kept, they are
             versions beside it, and here are none.
+        organization: Billed for it, None where that is not said; in the store, in no file of a conversation.
     """
 
     id: str
@@ -195,6 +196,7 @@ class Turn:
     notices: tuple[str, ...] = ()
     is_cached: bool = False
     others: tuple[Turn, ...] = field(default=(), compare=False)
+    organization: str | None = field(default=None, compare=False)
 
     @property
     def is_partial(self) -> bool:
@@ -389,6 +391,7 @@ class TurnBuilder:
             continues=base.continues,
             notices=tuple(self._notices),
             is_cached=self.is_cached,
+            organization=self._opened.organization if self._opened else None,
         )
 
     def _all_logprobs(self) -> tuple[Mapping[str, Any], ...] | None:

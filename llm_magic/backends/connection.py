@@ -75,12 +75,14 @@ class Accepted:
         retries: Retries that went before. Count.
         asked: Who was asked for what, for errors of the reply.
         stall_s: How long to wait between two bytes of the reply, in seconds.
+        organization: The one of several that was billed this time, None where none was named.
     """
 
     response: Any
     retries: int
     asked: failures.Asked
     stall_s: float
+    organization: str | None = None
 
 
 class Connection:
@@ -203,7 +205,7 @@ class Connection:
                 if pause is None:
                     raise error from exc
             else:
-                yield _accepted(response, asked, stall_s=timeouts.stall_s)
+                yield _accepted(response, asked, taken, stall_s=timeouts.stall_s)
                 return
             retries += 1
             yield Retrying(attempt=retries, max_retries=max_retries, wait_s=pause.wait_s, reason=pause.reason)
@@ -325,10 +327,14 @@ def _credentials(api_key: Any, key_name: str | None, organization: Any, environ:
     return Credentials(keys, organizations=credentials.names(organization), name=name or "api_key")
 
 
-def _accepted(response: Any, asked: failures.Asked, *, stall_s: float) -> Accepted:
+def _accepted(response: Any, asked: failures.Asked, taken: Taken, *, stall_s: float) -> Accepted:
     request_id = response.headers.get("x-request-id") or response.headers.get("request-id")
     return Accepted(
-        response=response, retries=asked.retries, asked=replace(asked, request_id=request_id), stall_s=stall_s
+        response=response,
+        retries=asked.retries,
+        asked=replace(asked, request_id=request_id),
+        stall_s=stall_s,
+        organization=taken.organization,
     )
 
 

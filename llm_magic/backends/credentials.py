@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _NAME = "api_key"
+_ORGANIZATION = "OpenAI-Organization"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,11 @@ class Taken:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: str | None = field(default=None, repr=False)
     number: int = 0
+
+    @property
+    def organization(self) -> str | None:
+        """The organization billed, None where none is named."""
+        return self.headers.get(_ORGANIZATION)
 
 
 class Credentials:
@@ -127,7 +133,7 @@ class Credentials:
         """
         headers: dict[str, str] = {}
         if (organization := self._organizations.take()) is not None:
-            headers["OpenAI-Organization"] = organization[1]
+            headers[_ORGANIZATION] = organization[1]
         if not self.keys:
             return Taken(headers=headers)
         taken = self._keys.take()

@@ -248,7 +248,8 @@ class OpenAIBackend:
                     yield step
         assert accepted is not None
         try:
-            yield Opened(request_id=accepted.asked.request_id, retries=accepted.retries)
+            asked = accepted.asked
+            yield Opened(request_id=asked.request_id, retries=accepted.retries, organization=accepted.organization)
             if left_out := ", ".join(form.body.left_out):
                 yield Notice(text=f"not sent, as {request.model} does not take it: {left_out}")
             if news := ", ".join(self._dialect.news(request.model)):

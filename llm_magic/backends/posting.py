@@ -30,12 +30,14 @@ class Posted:
         media_type: As the server says, without parameters; "" where it does not.
         retries: Retries that went before. Count.
         asked: Who was asked for what, for errors of what it holds.
+        organization: The one of several that was billed this time, None where none was named.
     """
 
     data: bytes
     media_type: str
     retries: int
     asked: failures.Asked
+    organization: str | None = None
 
     def json(self, wanted: str) -> dict[str, Any]:
         """The body as a JSON object.
@@ -100,4 +102,10 @@ async def post(connection: Connection, call: Call, *, revise: Revise | None = No
     finally:
         await accepted.response.aclose()
     kind = accepted.response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Posted(data=b"".join(pieces), media_type=kind, retries=accepted.retries, asked=accepted.asked)
+    return Posted(
+        data=b"".join(pieces),
+        media_type=kind,
+        retries=accepted.retries,
+        asked=accepted.asked,
+        organization=accepted.organization,
+    )

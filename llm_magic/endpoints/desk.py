@@ -268,7 +268,7 @@ class _Entry:
             ttft_s=None,
             retries=posted.retries if posted is not None else getattr(error, "retries", 0),
             request_id=posted.asked.request_id if posted is not None else getattr(error, "request_id", None),
-            organization=self._info.organization,
+            organization=(posted.organization if posted is not None else None) or self._info.organization,
         )
         self._session.record(row)
         if self.is_begun:

@@ -78,6 +78,25 @@ def test_a_reply_and_its_row_tell_of_the_request(session: Session) -> None:
     assert reply.turn.notices == ()  # a dated name of the same model
 
 
+@pytest.mark.capability("A12", "I11")
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_each_row_names_the_organization_it_was_billed_to(
+    session: Session, fake_server: FakeServer, *, is_streaming: bool
+) -> None:
+    """Of several that are used in turn, the one of this request; no file of the conversation names any."""
+    session.config.session |= {"organization": ["org-a", "org-b"], "stream": is_streaming}
+    chat = Conversation(session=session)
+    for _ in range(3):
+        chat.ask(ANSWER)
+    with pytest.raises(llm_magic.RequestRejectedError):
+        chat.ask(ANSWER, model="status-400")
+
+    sent = [received.headers["openai-organization"] for received in fake_server.requests]
+    assert sent == ["org-a", "org-b", "org-a", "org-b"]
+    assert [row.organization for row in session.ledger.rows] == [*sent[:3], "org-a, org-b"]  # a refusal bills nobody
+    assert "org-a" not in str(chat.to_dict())
+
+
 @pytest.mark.capability("E5", "F3", "F5", "G13")
 @pytest.mark.parametrize("is_streaming", [True, False])
 def test_settings_say_how_an_answer_begins_and_ends(session: Session, *, is_streaming: bool) -> None:

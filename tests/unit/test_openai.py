@@ -246,7 +246,7 @@ def test_what_other_wrappers_have_retired_is_not_taken(name: str) -> None:
         OpenAIBackend(base_url="http://127.0.0.1:9/v1", **retired)
 
 
-@pytest.mark.capability("A19")
+@pytest.mark.capability("A19", "I11")
 def test_organization_and_project_are_sent_where_they_are_given(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def test_an_answer_is_typeset_only_where_the_renderer_says_so() -> None:
     assert html.count("mathjax_process") == 1
 
 
+@pytest.mark.capability("F1")
 def test_reasoning_is_folded_without_script() -> None:
     """Reasoning is Markdown in an element that folds by itself, closed at first."""
     html = reasoning_html("First *this*.\n\n```py\nreturn\n```")
