@@ -110,7 +110,7 @@ class Setting:
             "number": "a number",
             "flag": "on or off",
             "headers": 'names and texts: {"X-Team": "biology"}',
-            "object": 'a JSON object: {"http2": true}',
+            "object": 'a JSON object: {"name": "value"}',
             "facts": 'a JSON object: {"window": 8192}',
             "texts": "a text, or a list of texts",
         }.get(self.kind, "text")

@@ -198,7 +198,7 @@ class Dialect:
         return catalog.thinks_in_tags(model) if said is None else said
 
     def _learn_of_messages(self, sent: Body, taken: _Taken, words: str) -> bool:
-        messages: list[dict[str, Any]] = sent.json["messages"]
+        messages: list[dict[str, Any]] = sent.json.get("messages", [])  # a text completion has none
         if "messages" in words and _names(words, "name") and _UNSUPPORTED.search(words):
             if not any("name" in item for item in messages):
                 return False

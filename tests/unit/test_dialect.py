@@ -92,6 +92,7 @@ def test_a_limit_that_is_too_large_is_the_users_business() -> None:
     assert "max_tokens" in params(dialect, request(max_tokens=5))
 
 
+@pytest.mark.capability("B1")
 def test_sampling_that_a_model_is_known_to_refuse_is_not_sent() -> None:
     """And what was left out is told."""
     body = Dialect().body(request("o3-mini", temperature=0.5, top_p=1, seed=1, is_streaming=False))
@@ -100,6 +101,7 @@ def test_sampling_that_a_model_is_known_to_refuse_is_not_sent() -> None:
     assert set(body.json) == {"model", "messages", "seed"}
 
 
+@pytest.mark.capability("B1")
 def test_sampling_that_a_model_refuses_is_learned() -> None:
     """By that model alone; what it did not refuse is still sent."""
     dialect = Dialect()
@@ -231,3 +233,23 @@ def test_a_completion_is_a_prompt_with_its_own_limit() -> None:
     body = Dialect(Quirks(limit_name="max_completion_tokens")).body(asked).json
 
     assert body == {"model": "m", "prompt": "hi", "max_tokens": 5}
+
+
+@pytest.mark.capability("B14", "B19", "J1")
+@pytest.mark.parametrize(
+    ("words", "is_learned", "without"),
+    [
+        ("Unknown parameter: 'stream_options'.", True, "stream_options"),
+        ("Unknown parameter: 'seed'.", True, "seed"),
+        ("messages: property 'name' is unsupported", False, ""),
+        ("The role developer is not supported.", False, ""),
+        ("This model's maximum context length is 4096 tokens.", False, ""),
+    ],
+)
+def test_refusals_of_a_completion_teach_too(words: str, without: str, *, is_learned: bool) -> None:
+    """It has no messages, of which some refusals speak; what teaches nothing stays the server's error."""
+    dialect, asked = Dialect(), replace(request(seed=1), api="completions")
+    first = dialect.body(asked)
+
+    assert dialect.learn(first, status=400, words=words) == is_learned
+    assert dialect.body(asked).json.keys() == first.json.keys() - {without}
