@@ -93,6 +93,7 @@ class ChunkReader:
         self._stop_tokens = StopTokens(stop_tokens) if stop_tokens else None
         self._text_calls = TextCallParser(text_calls) if text_calls != "none" else None
         self._calls = _CallNumbers()
+        self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._others = {
             index: ChunkReader(begins_thinking=begins_thinking, stop_tokens=stop_tokens, text_calls=text_calls)
@@ -129,6 +130,7 @@ class ChunkReader:
             if not index:
                 self.read_choice(choice)
             elif index in self._others:
+                self._begun.add(index)
                 self._others[index].read_choice(choice)
             else:
                 self._say_choices()
@@ -143,8 +145,8 @@ class ChunkReader:
 
     def finish(self) -> Completed:
         """End the answer: what was held back comes with the next :meth:`take`."""
-        for other in self._others.values():
-            other.finish_reason = other.finish_reason or "unknown"
+        for index in self._begun:
+            self._others[index].finish_reason = self._others[index].finish_reason or "unknown"
         reason = normalized_finish_reason(self.finish_reason)
         self._add_pieces(self._think.finish(is_cut=reason == "length"))
         if self._stop_tokens is not None:
@@ -157,6 +159,9 @@ class ChunkReader:
             if self._text_calls is None:
                 log.warning("the answer holds tool calls and ends with %r: read as tool_calls", self.finish_reason)
             reason = "tool_calls"
+        if len(self._begun) < len(self._others):  # many servers pass over n
+            wanted, came = len(self._others) + 1, len(self._begun) + 1
+            self._put(Notice(text=f"{wanted} answers were asked for: the server sent {came}"))
         return Completed(finish_reason=reason, model=self._model, service_tier=self._service_tier)
 
     def _take_other(self, index: int) -> list[OtherAnswer]:

@@ -194,7 +194,7 @@ def ask(url: str, model: str, options: dict[str, Any]) -> tuple[Session, Turn, B
     return session, turn, error
 
 
-@pytest.mark.capability("G21", "H3", "H5", "H7", "H8", "H10", "H11")
+@pytest.mark.capability("G21", "H3", "H5", "H7", "H8", "H10", "H11", "K1")
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.usefixtures("clean")
 def test_every_fault_ends_as_it_should(server: FakeServer, case: Case) -> None:

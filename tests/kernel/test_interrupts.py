@@ -192,6 +192,7 @@ def test_interrupt_keeps_queued_cells_from_running(chat: Chat) -> None:
     assert chat.kernel.value("'ran' in globals()") is False
 
 
+@pytest.mark.capability("K1")
 def test_interrupt_of_the_python_api(chat: Chat) -> None:
     """Conversation.ask is interrupted like a magic."""
     code = "import llm_magic\nchat = llm_magic.Conversation(model='tokens-20000@100')\nchat.ask('count')"

@@ -152,6 +152,7 @@ def test_page_that_gets_no_patch_asks_for_the_whole_and_is_exact(begun: Chat) ->
     assert page.html == markdown_html(begun.kernel.value(f"{SESSION}.last.text"))
 
 
+@pytest.mark.capability("G22", "K1")
 def test_stop_closes_the_connection_within_half_a_second(begun: Chat) -> None:
     """Said while the cell blocks: the server sees it go, the cell ends with one line, what came is kept."""
     waits = []

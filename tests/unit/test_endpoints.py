@@ -97,6 +97,17 @@ def sent(server: FakeServer, place: int = -1) -> dict[str, Any]:
 # Embeddings
 
 
+@pytest.mark.capability("I11")
+def test_a_row_names_the_organization_it_was_billed_to(session: Session, server: FakeServer) -> None:
+    """Of two that take turns, the one of this request."""
+    session.config.session["organization"] = ["org-a", "org-b"]
+    for _ in range(2):
+        llm_magic.embed("one", model="m")
+
+    named = [received.headers["openai-organization"] for received in server.requests]
+    assert named == [row.organization for row in session.ledger.rows] == ["org-a", "org-b"]
+
+
 @pytest.mark.capability("J2")
 def test_texts_become_vectors_in_their_order(session: Session, server: FakeServer) -> None:
     """One text is a vector, several are rows, a Series a DataFrame with its index; whatever order the server chose."""
@@ -613,6 +624,7 @@ def test_blocking_inside_an_answer_is_refused(session: Session) -> None:
     assert session.run(inside()).tolist() == vector("a")
 
 
+@pytest.mark.capability("K1")
 @EVERY_CALL
 def test_an_interrupt_closes_the_connection(session: Session, server: FakeServer, call: Callable[[str], Any]) -> None:
     """One line; the server sees the connection close, the row says interrupted, and the next call works."""

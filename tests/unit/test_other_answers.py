@@ -168,6 +168,17 @@ def test_versions_are_kept_in_the_store(tmp_path: Path, fake_server: FakeServer)
     assert len(ledger(tmp_path / "store.db")) == 1
 
 
+@pytest.mark.capability("B17", "E15")
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_fewer_answers_than_asked_for_are_told(chat: Conversation, *, is_streaming: bool) -> None:
+    """A server that passes over ``n``: no version is made of what did not come."""
+    reply = chat.ask("what?", model="echo", n=3, stream=is_streaming)
+
+    assert (reply.text, reply.others, len(chat.slots[0].versions)) == ("what?", (), 1)
+    assert reply.turn.notices == ("3 answers were asked for: the server sent 1",)
+
+
+@pytest.mark.capability("E15")
 def test_more_answers_than_asked_for_are_told(chat: Conversation) -> None:
     """A server that sends what nobody asked for."""
     reply = chat.ask("what?", model="two-choices")
