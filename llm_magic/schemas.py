@@ -128,6 +128,9 @@ def schema_among(options: dict[str, Any]) -> Schema | None:
         ConfigurationError: They name two, or what they name is no type.
     """
     schema, json_output = options.pop("schema", None), options.pop("json_output", None)
+    if not isinstance(options.get("response_format"), Mapping | None):
+        # What other wrappers and the SDK's parse() take there.
+        raise ConfigurationError("response_format is the protocol's own form, no type.", hint="a type goes to schema=")
     if isinstance(json_output, bool):
         json_output = dict if json_output else None
     if schema is not None and json_output is not None:

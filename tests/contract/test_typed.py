@@ -163,6 +163,17 @@ def test_a_form_of_the_conversation_holds_for_every_call(
     assert forms(fake_server) == ["json_object"] * 3 + ["json_schema"]
 
 
+@pytest.mark.capability("E8", "E10")
+@pytest.mark.parametrize("given", [Line, list[Line], 5])
+def test_a_type_as_response_format_is_told_its_place(chat: Conversation, fake_server: FakeServer, given: Any) -> None:
+    """Other wrappers and the SDK's parse() take it there."""
+    with pytest.raises(ConfigurationError, match="schema=") as caught:
+        chat.ask(answers(RIGHT), response_format=given)
+
+    assert "response_format is the protocol's own form" in caught.value.message
+    assert not fake_server.requests
+
+
 @pytest.mark.capability("E9")
 def test_a_form_the_model_is_known_not_to_take_is_refused(session: Session, fake_server: FakeServer) -> None:
     """Before it is sent, unless the user says that it does; a schema is asked for in words instead."""
