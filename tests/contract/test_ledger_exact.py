@@ -38,6 +38,7 @@ WORDS = "the old map shows a bay where we go by day to see the sun and the sea".
 CLOSE = 0.15
 
 
+@pytest.mark.capability("I8", "I9")
 def test_two_hundred_mixed_requests_are_billed_exactly(fake_server: FakeServer) -> None:
     """Exact rows sum to what the server billed for them; estimated rows are flagged and within 15 % together."""
     environ = {"OPENAI_BASE_URL": fake_server.url, "OPENAI_API_KEY": "sk-test-0123456789", "LLM_MAGIC_MAX_RETRIES": "1"}

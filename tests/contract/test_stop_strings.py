@@ -29,6 +29,7 @@ def chat(fake_server: FakeServer) -> Iterator[Conversation]:
     session.close()
 
 
+@pytest.mark.capability("G4")
 @pytest.mark.parametrize("stop", ["\n\n", ["never", WHOLE[303:330]]], ids=["paragraph", "over-pieces"])
 def test_answer_ends_and_the_connection_is_closed(
     chat: Conversation, fake_server: FakeServer, stop: str | list[str]
@@ -57,6 +58,7 @@ def test_answer_ends_and_the_connection_is_closed(
     assert row.cost_usd is None
 
 
+@pytest.mark.capability("G4")
 def test_text_that_a_server_cuts_anywhere_ends_the_same(chat: Conversation) -> None:
     """The stop string comes in shards; behind it there is more."""
     text = "It is on an old map of the sea: <the end>, and so we go by day to see a new sun."

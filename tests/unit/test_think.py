@@ -23,6 +23,7 @@ def parsed(
     return "".join(p.text for p in pieces if p.is_thought), "".join(p.text for p in pieces if not p.is_thought)
 
 
+@pytest.mark.capability("F3")
 @pytest.mark.parametrize(
     ("text", "thought", "answer"),
     [
@@ -48,6 +49,7 @@ def test_tags_count_before_the_first_word_of_the_answer(text: str, thought: str,
     assert parsed(text) == (thought, answer)
 
 
+@pytest.mark.capability("F3")
 @pytest.mark.parametrize(
     ("text", "thought", "answer"),
     [
@@ -62,6 +64,7 @@ def test_known_families_begin_inside_a_thought(text: str, thought: str, answer: 
     assert parsed(text, begins_inside=True) == (thought, answer)
 
 
+@pytest.mark.capability("F3")
 def test_an_answer_without_any_tag_is_never_lost() -> None:
     """A model that was expected to think and did not: all of its text is the answer, unchanged."""
     assert parsed(" plain answer ", begins_inside=True)[1] == " plain answer "
