@@ -120,6 +120,14 @@ def options_of(place: Place, look_up: Callable[[str], Value], environ: Mapping[s
     return options
 
 
+def way_of(look_up: Callable[[str], Value]) -> dict[str, Any]:
+    """The arguments of a backend that knows its own address: how it is reached, and a key that was given."""
+    found = {name: look_up(name) for name in ("api_key", "organization", "headers", *_WAY)}
+    options = {name: item.value for name, item in found.items() if item.value is not None}
+    _keep_meant(options, found)
+    return options
+
+
 def _keep_meant(options: dict[str, Any], found: Mapping[str, Value]) -> None:
     """Leave out what the environment holds for OpenAI."""
     for name, item in found.items():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "llm_magic.backends"
 _OURS = {"openai": "openai:OpenAIBackend", "azure": "azure:AzureOpenAIBackend", "local": "local:LocalBackend"}
+_AZURE = "azure"
 _SALT = os.urandom(16)
 Factory: TypeAlias = "Callable[..., Backend]"
 _registered: dict[str, Factory] = {}
@@ -157,9 +158,13 @@ class Registry:
         if slash:
             if name == "local":
                 return self._local(look_up, rest)
+            if name == _AZURE and name not in _registered:
+                return self._azure(look_up, rest)
             if name != "openai" and name in {*_registered, *_entry_points()}:
                 return Choice(backend=self._kept(("backend", name), factory(name)), model=rest)
         place = choosing.place_of(model, look_up, self._environ)
+        if place.profile is not None and place.profile.name == _AZURE and not place.has_address:
+            return self._azure(look_up, place.model)
         options = choosing.options_of(place, look_up, self._environ)
         # Everything was looked up already: the backend reads nothing of the environment but what it is referred to.
         environ = {name: self._environ[name] for name in _referred(options.values()) if name in self._environ}
@@ -198,6 +203,13 @@ class Registry:
         path = look_up("local_model").value
         backend = self._kept(("local", path), lambda: factory("local")(model_path=path))
         return Choice(backend=backend, model=getattr(backend, "model", model))
+
+    def _azure(self, look_up: Callable[[str], Value], model: str) -> Choice:
+        """By the resource that the environment names, reached as the settings say."""
+        options = choosing.way_of(look_up)
+        identity = tuple((name, _digest(value)) for name, value in sorted(options.items()))
+        backend = self._kept((_AZURE, *identity), lambda: factory(_AZURE)(environ=self._environ, **options))
+        return Choice(backend=backend, model=model)
 
     def _kept(self, identity: tuple[Any, ...], make: Callable[[], Backend]) -> Backend:
         with self._lock:  # asks are planned in the caller's thread and on the engine's loop

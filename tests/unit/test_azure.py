@@ -15,10 +15,13 @@ import pytest
 
 import llm_magic
 from llm_magic._version import __version__
+from llm_magic.api import Conversation
 from llm_magic.backends.azure import AzureOpenAIBackend
 from llm_magic.backends.connection import Accepted, Call
-from llm_magic.backends.registry import factory
+from llm_magic.backends.registry import Registry, factory
+from llm_magic.config import Config
 from llm_magic.errors import AuthenticationError, ConfigurationError, MissingDependencyError
+from llm_magic.session import Session
 from llm_magic.testing import check_backend
 from tests.fakes.asking import aask, ask, request
 from tests.fakes.server import FakeServer
@@ -278,3 +281,33 @@ def test_unknown_arguments_name_the_nearest(fake_server: FakeServer) -> None:
 
     assert caught.value.message == "AzureOpenAIBackend has no argument 'azure_deploymnt'."
     assert caught.value.hint == "did you mean azure_deployment?"
+
+
+@pytest.mark.capability("A35", "A37", "A39")
+@pytest.mark.parametrize("settings", [{"model": "azure/echo"}, {"model": "echo", "profile": "azure"}])
+def test_one_setting_asks_the_resource_of_the_environment(fake_server: FakeServer, settings: dict[str, Any]) -> None:
+    """By the model's name or the profile; settings say how it is reached, and OpenAI's key stays where it was."""
+    environ = {
+        "AZURE_OPENAI_ENDPOINT": fake_server.url.removesuffix("/v1"),
+        "AZURE_OPENAI_API_KEY": KEY,
+        "OPENAI_API_VERSION": VERSION,
+        "OPENAI_API_KEY": "sk-openai",
+    }
+    config = Config(environ=environ, session={**settings, "user_agent": "lab/1", "headers": {"X-Team": "biology"}})
+    session = Session(config=config, registry=Registry(environ), conversation_type=Conversation)
+    chat = Conversation(session=session)
+
+    chat.ask("hi")
+    chat.ask("hi", user_agent="", api_key="given")
+    del environ["OPENAI_API_VERSION"]
+    with pytest.raises(ConfigurationError, match="Azure OpenAI needs api_version"):
+        chat.ask("hi", user_agent="lab/2")
+    session.close()
+
+    first, second = fake_server.requests
+    assert first.path == f"/openai/deployments/echo/chat/completions?api-version={VERSION}"
+    assert (first.headers["api-key"], second.headers["api-key"]) == (KEY, "given")
+    assert "sk-openai" not in str(first.headers)
+    assert (first.headers["user-agent"].endswith(" lab/1"), second.headers["user-agent"]) == (True, "")
+    assert first.headers["x-team"] == "biology"
+    assert [row.backend for row in session.ledger.rows] == ["azure"] * 2

@@ -10,7 +10,7 @@ from llm_magic.backends.openai import OpenAIBackend
 from llm_magic.backends.registry import Registry, model_name
 from llm_magic.config import Config
 from llm_magic.errors import AuthenticationError, ConfigurationError
-from llm_magic.providers import known
+from llm_magic.providers import known, register_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ OPENAI = {"OPENAI_API_KEY": "sk-openai", "OPENAI_ORG_ID": "org-1"}
 @pytest.fixture(autouse=True)
 def no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No profiles of the user's."""
+    monkeypatch.setattr(known, "_registered", {})
     monkeypatch.setattr(known, "_file", ("", 0, {}))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
@@ -171,13 +172,15 @@ def test_a_profile_brings_its_model() -> None:
     ("settings", "message"),
     [
         ({"profile": "olama"}, r"no profile 'olama'\.  Hint: did you mean ollama\?"),
-        ({"profile": "azure"}, "has no address"),
+        ({"profile": "azure"}, "Azure OpenAI needs api_version"),
+        ({"profile": "no-address"}, "has no address"),
         ({"profile": "ollama", "roles": "system"}, "does not fit roles"),
         ({"profiles": "/no/such.toml"}, "There is no file"),
     ],
 )
 def test_settings_that_do_not_fit_are_one_line(settings: dict[str, Any], message: str) -> None:
     """Before anything is sent."""
+    register_profile("no-address")
     with pytest.raises(ConfigurationError, match=message):
         chosen({"AZURE_OPENAI_API_KEY": "k"}, model="m", **settings)
 
