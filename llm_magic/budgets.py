@@ -25,7 +25,6 @@ _FORM = re.compile(
 _TOKENS = {"tok": 1, "token": 1, "tokens": 1, "ktok": 1_000, "mtok": 1_000_000}
 # An answer is counted by its bytes while it arrives: a tokenizer would take longer than the answer.
 _BYTES_A_TOKEN = 4
-IN_TOKENS = "give it in tokens: --budget 20000tok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +189,8 @@ class Purse:
         for budget, spent in self._budgets():
             if budget.usd is not None and (rates.input_usd is None or rates.output_usd is None):
                 raise ConfigurationError(
-                    f"No price of {self._model} is known, so a budget of {budget} cannot be kept.", hint=IN_TOKENS
+                    f"No price of {self._model} is known, so a budget of {budget} cannot be kept.",
+                    hint=f"give it in tokens: {'--budget' if budget is self._own else '%chat budget'} 20000tok",
                 )
             left = budget.left(spent)
             need = rates.input_tokens if budget.tokens is not None else rates.input_usd or 0.0

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from .errors import ConfigurationError, nearest
+from .errors import ConfigurationError, did_you_mean, nearest
 from .settings import SETTINGS
 
 Strategy: TypeAlias = Literal["greedy", "top_p", "top_k"]
@@ -68,6 +68,8 @@ _FLAGS = ("parallel_tool_calls", "logprobs", "store")
 _TEXTS = ("user", "service_tier", "reasoning_effort", "verbosity", "safety_identifier")
 _TABLES = ("logit_bias", "metadata", "prediction", "stream_options", "extra_body")
 _RAW = "extra_body."
+# Options of an ask beside its parameters.
+_OPTIONS = ("schema", "tools", "keep", "fresh", "timeout_s", "force", "json_output", "budget", "backend")
 _SHOWN = 60
 # Those of the names above that mean a setting, for who misspells them.
 _OF_SETTINGS = tuple(name for name, own in ALIASES.items() if own not in KNOWN)
@@ -138,6 +140,12 @@ def checked_parameter(name: str, value: Any) -> Any:
     if name not in KNOWN and not name.startswith(_RAW) and (meant := nearest_parameter(name)) is not None:
         raise ConfigurationError(
             f"The parameter {name!r} is not known.", hint=f"did you mean {meant}? Else write {_RAW}{name}"
+        )
+    if callable(value):
+        # What only options of ours take, schema and tools: their names are misspelt.
+        raise ConfigurationError(
+            f"The parameter {name!r} is not known, and a {type(value).__name__} is no JSON.",
+            hint=did_you_mean(name, (*_OPTIONS, *KNOWN)),
         )
     return _checked_value(name, value)
 

@@ -279,4 +279,6 @@ def checked(outcome: Outcome) -> Turn:
 
 def interrupted_line(turn: Turn) -> str:
     """What the one line of an interrupt says."""
-    return f"{len(turn.text)} characters kept" if turn.text else "nothing had arrived"
+    if turn.text:
+        return f"{len(turn.text)} characters kept"
+    return "what its tools gave is kept" if turn.steps else "nothing had arrived"

@@ -28,6 +28,8 @@ _OFFER = (
     'To call one, answer with nothing but <tool_call>{{"name": …, "arguments": {{…}}}}</tool_call>.'
 )
 _OURS = ("tool_choice", "parallel_tool_calls")
+# How a result is told: the model sometimes goes on with the tag's end.
+_RESULT, _RESULT_END = "<tool_response>", "</tool_response>"
 
 
 def has_tools(request: Request) -> bool:
@@ -59,6 +61,9 @@ def in_words(request: Request) -> Request:
     params: dict[str, Any] = {name: value for name, value in request.params.items() if name not in _OURS}
     if names := forced_names(request):
         params["response_format"] = _form(request, names)
+    elif any(item.role == "tool" for item in request.messages):
+        given = params.get("stop") or []
+        params["stop"] = [*([given] if isinstance(given, str) else given), _RESULT_END]
     return replace(request, messages=tuple(messages), params=params, tools=())
 
 
@@ -106,7 +111,7 @@ class CallReader:
 def _plain(item: Message) -> Message:
     """A message with its calls, or as a result, in words."""
     if item.role == "tool":
-        return message("user", f"<tool_response>\n{item.text}\n</tool_response>")
+        return message("user", f"{_RESULT}\n{item.text}\n{_RESULT_END}")
     if not item.tool_calls:
         return item
     said = "\n".join(filter(None, (item.text, *map(_written, item.tool_calls))))
@@ -123,18 +128,44 @@ def _written(call: ToolCall) -> str:
 
 def _form(request: Request, names: tuple[str, ...]) -> Mapping[str, Any]:
     """The form of an answer that is a call of one of these tools."""
-    tools = [tool["function"] for tool in request.tools if tool["function"]["name"] in names]
-    calls = [
-        {
-            "type": "object",
-            "properties": {
-                "name": {"const": tool["name"]},
-                "arguments": tool.get("parameters") or {"type": "object", "additionalProperties": False},
-            },
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        for tool in tools
-    ]
-    schema = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    calls, shared = list[dict[str, Any]](), dict[str, Any]()
+    for tool in request.tools:
+        if (name := tool["function"]["name"]) in names:
+            parameters = tool["function"].get("parameters") or {"type": "object", "additionalProperties": False}
+            # References are looked up from the root.
+            arguments = _moved(parameters, name, shared)
+            calls.append(
+                {
+                    "type": "object",
+                    "properties": {"name": {"const": name}, "arguments": arguments},
+                    "required": ["name", "arguments"],
+                    "additionalProperties": False,
+                }
+            )
+    schema: dict[str, Any] = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    schema |= {"$defs": shared} if shared else {}
     return {"type": "json_schema", "json_schema": {"name": "call", "schema": schema}}
+
+
+def _moved(schema: Mapping[str, Any], tool: str, shared: dict[str, Any]) -> dict[str, Any]:
+    """A schema without its definitions: they go to ``shared``, under names that no other tool's have."""
+    kept = {name: value for name, value in schema.items() if name != "$defs"}
+    found = schema.get("$defs") or {}
+    shared |= {f"{tool}.{name}": _renamed(value, tool) for name, value in found.items()}
+    renamed: dict[str, Any] = _renamed(kept, tool) if found else kept
+    return renamed
+
+
+def _renamed(value: Any, tool: str) -> Any:
+    match value:
+        case dict():
+            return {
+                name: item.replace("#/$defs/", f"#/$defs/{tool}.", 1)
+                if name == "$ref" and isinstance(item, str)
+                else _renamed(item, tool)
+                for name, item in value.items()
+            }
+        case list():
+            return [_renamed(item, tool) for item in value]
+        case _:
+            return value

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import functools
 import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from ..counts import Usage
@@ -15,7 +16,7 @@ from ..values import is_of
 from .desk import Desk, Endpoint, Said, Sending, blocking, on_engine, usage_of, whole_params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import pandas as pd
@@ -71,7 +72,7 @@ async def aembed(
     """
     series: Any = texts if is_of(texts, "pandas", "Series") else None
     is_one = isinstance(texts, str)
-    wanted = _checked([texts] if is_one else list(texts), None if series is None else list(series.index))
+    wanted = _checked([texts] if is_one else _listed(texts), None if series is None else list(series.index))
     desk = Desk(EMBEDDINGS, model=model, backend=backend, timeout_s=timeout_s)
     fields = {"dimensions": dimensions, "encoding_format": "base64"} | params
     vectors = await on_engine(_all(desk, wanted, whole_params(fields)))
@@ -93,6 +94,16 @@ def embed(texts: Any, **options: Any) -> Any:
 
 
 embed.__name__ = embed.__qualname__ = "embed"
+
+
+def _listed(texts: Any) -> list[Any]:
+    if is_of(texts, "pandas", "DataFrame"):
+        raise ContentError("A DataFrame is no list of texts.", hint='embed(df["text"]) takes a column of it')
+    if isinstance(texts, Iterable) and not isinstance(texts, bytes | Mapping):
+        return list(texts)
+    raise ContentError(
+        f"A value of type {type(texts).__name__} is no text.", hint="give a text, a list of texts, a Series"
+    )
 
 
 def _checked(texts: Sequence[Any], names: Sequence[Any] | None) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from .. import api, continuation, jsonl, rendering, repeats, saving
+from .. import api, continuation, jsonl, providers, rendering, repeats, saving
 from ..config import public, shown
 from ..errors import ConfigurationError
+from ..model_info import checked_facts
 from ..revising import REVISIONS, revise
 from ..settings import setting as setting_row
 from ..wording import count
@@ -207,9 +208,19 @@ class Commands:
             self._session.config.session.pop(row.name, None)
             self._say(f"{row.name} is back to {shown(row.name, self._session.config.get(row.name))}")
             return None
-        self._session.config.session[row.name] = row.parse(text)
+        value = row.parse(text)
+        self._check_known(row.name, value)
+        self._session.config.session[row.name] = value
         self._say(f"{row.name} = {shown(row.name, self._session.config.session[row.name])}")
         return None
+
+    def _check_known(self, name: str, value: Any) -> None:
+        """Refuse now what the next ask would refuse."""
+        if name == "profile":
+            providers.read_file(self._session.look_up(self._session.current)("profiles").value)
+            providers.named(value)
+        elif name == "model_info":
+            checked_facts(value)
 
     def _save(self, command: Command) -> None:
         path = Path(command.argument or "").expanduser()

@@ -89,7 +89,7 @@ def _number(measured: Measure) -> str:
 
 def _window(measured: Measure) -> str:
     if measured.info.window is None or measured.remaining is None:
-        return "a window nobody knows"
+        return "unknown size"
     left = f"{'~' if measured.is_estimate else ''}{max(0, measured.remaining):,} left"
     return f"{measured.info.window:,}, {left}"
 
@@ -111,7 +111,8 @@ def _refusal(session: Session, plan: Plan) -> str | None:
 
 def _message_line(message: Message) -> str:
     parts = [part.text if isinstance(part, TextPart) else f"[{part.label}]" for part in message.parts]
-    return f"{message.role}: {''.join(parts)}"
+    calls = [f"[calls {call.name}({call.arguments})]" for call in message.tool_calls]
+    return f"{message.role}: {' '.join(filter(None, (''.join(parts), *calls)))}"
 
 
 def _parameter(name: str, value: Any) -> str:

@@ -275,6 +275,9 @@ def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     chat.run("%chat config profile=ollama", "p").checked()
     chat.run("t = %chat config", "p2").checked()
     assert chat.kernel.value("t.loc['profile', 'value']") == '"ollama"'
+    assert "did you mean ollama?" in chat.one_line(chat.run("%chat config profile=olama", "p3"))
+    assert "did you mean window?" in chat.one_line(chat.run('%chat config model_info={"windw": 1}', "p4"))
+    assert chat.kernel.value("str(get_ipython().run_line_magic('chat', 'config profile'))") == "ollama"
     chat.run("%chat config profile=", "p").checked()
     chat.run("%chat config temperature=", "c").checked()
     assert "cannot be set in a notebook" in chat.one_line(chat.run("%chat config api_key=sk-x", "f"))

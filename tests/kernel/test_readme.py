@@ -65,6 +65,26 @@ def test_five_lines_run(chat: Chat) -> None:
     assert "image_url" in str(chat.server.requests[-2].body["messages"][-1]["content"])
 
 
+def test_tools_and_types_are_handed_over(chat: Chat) -> None:
+    """The functions and the type of the example are in the requests that it sends."""
+    (example,) = (block for _, block in BLOCKS if "--tool" in block)
+    chat.run(
+        "from pydantic import BaseModel\nclass Invoice(BaseModel):\n    total: float\n"
+        "text = '[{\"total\": 3}]'\n"
+        "def convert(euros: float) -> float: ...\ndef rates() -> dict[str, float]: ...",
+        "made",
+    ).checked()
+    with_tools, with_type = example.strip().split("\n\n")
+
+    chat.run(with_tools, "tools").checked()
+    assert [tool["function"]["name"] for tool in chat.server.requests[-1].body["tools"]] == ["convert", "rates"]
+
+    # The server repeats what it is told; the list in it is the answer.
+    chat.run(with_type, "type").checked()
+    assert chat.kernel.value("found.data.to_dict('list')") == {"total": [3.0]}
+    assert "total" in str(chat.server.requests[-1].body["response_format"])
+
+
 def test_what_is_named_exists() -> None:
     """Every option and command that the README names is in the tables of the code."""
     named = set(re.findall(r"`(--?[a-z][a-z-]*)`", README))

@@ -77,7 +77,7 @@ def test_an_interrupt_ends_the_turn_and_keeps_what_other_calls_gave(ready: Chat,
     """Of a function in a thread a line says that it goes on, one on the main thread ends; the turn can go on."""
     outcome = interrupted(ready, asking(ADD, name))
 
-    assert ready.one_line(outcome).startswith("Interrupted")
+    assert ready.one_line(outcome) == "Interrupted: what its tools gave is kept"
     assert ready.kernel.value("_reply.turn.status") == "interrupted"
     notices = " ".join(ready.kernel.value("_reply.turn.notices"))
     assert ("wait still runs" in notices) == (name == "wait")

@@ -96,7 +96,9 @@ def test_without_a_price_dollars_cannot_be_kept() -> None:
     with pytest.raises(ConfigurationError, match="No price of m is known") as caught:
         purse("1").admit(Rates(input_tokens=1, input_usd=None, output_usd=None))
 
-    assert "20000tok" in str(caught.value)
+    assert "--budget 20000tok" in str(caught.value)
+    with pytest.raises(ConfigurationError, match="%chat budget 20000tok"):
+        purse(None, shared="1").admit(Rates(input_tokens=1, input_usd=None, output_usd=None))
 
 
 def test_what_is_free_is_never_refused() -> None:

@@ -164,6 +164,9 @@ def test_batches_hold_what_a_server_takes() -> None:
         (pd.Series(["a", None], index=["x", "y"]), r"Text 2 of 2 \(index 'y'\) is missing"),
         (["a", 7], "Text 2 of 2 is a int"),
         ("  ", "Text 1 of 1 is empty"),
+        (3, "A value of type int is no text"),
+        (b"text", "A value of type bytes is no text"),
+        (pd.DataFrame({"text": ["a"]}), r"no list of texts.*embed\(df"),
     ],
 )
 @pytest.mark.capability("J2")

@@ -414,6 +414,11 @@ def test_dry_run_tells_what_would_be_sent(session: Session) -> None:
 
     blind = replace(plan, request=replace(plan.request, model="gpt-4"))
     text = plan_bundle(session, blind)["text/plain"]
+    called = Message(
+        role="assistant", parts=(TextPart(text="hm"),), tool_calls=(ToolCall(id="c", name="roll", arguments="{}"),)
+    )
+    after = replace(plan, request=replace(plan.request, messages=(called,)))
+    assert plan_bundle(session, after)["text/plain"].splitlines()[-1] == "assistant: hm [calls roll({})]"
     assert "it would not be sent: gpt-4 does not see pictures" in text
 
 

@@ -102,6 +102,35 @@ def test_a_call_that_is_required_has_a_grammar(choice: Any, names: tuple[str, ..
     assert ("add" in in_words(asked).messages[0].text) == (choice != "none")
 
 
+def test_definitions_of_a_schema_stand_where_its_references_look() -> None:
+    """At the root of the grammar's schema, apart by tool; what was handed over is not changed."""
+    find, drop = (tool(name, where={"$ref": "#/$defs/Where"}) for name in ("find", "drop"))
+    find["function"]["parameters"]["$defs"] = {"Where": {"type": "string"}}
+    drop["function"]["parameters"]["$defs"] = {"Where": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Where"}]}}
+    before = json.dumps([find, drop])
+
+    schema = in_words(request(tools=[find, drop, NOW], tool_choice="required")).params["response_format"][
+        "json_schema"
+    ]["schema"]
+
+    assert schema["$defs"] == {
+        "find.Where": {"type": "string"},
+        "drop.Where": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/drop.Where"}]},
+    }
+    assert '{"where": {"$ref": "#/$defs/find.Where"}}' in json.dumps(schema["anyOf"][0])
+    assert "$defs" not in schema["anyOf"][0]["properties"]["arguments"]
+    assert json.dumps([find, drop]) == before
+
+
+def test_an_answer_after_a_result_ends_before_its_tag() -> None:
+    """The model has seen results in tags, and goes on with their end; stops of the ask's own stay."""
+    told = Message(role="tool", parts=(TextPart(text="3"),), tool_call_id="c")
+
+    assert in_words(request(told)).params["stop"] == ["</tool_response>"]
+    assert in_words(request(told, stop="END")).params["stop"] == ["END", "</tool_response>"]
+    assert "stop" not in in_words(request()).params
+
+
 def test_a_required_call_is_read_whole() -> None:
     """However it is cut; its end says so, and what the server reports passes."""
     usage = UsageReport(usage=Usage(output_tokens=9))

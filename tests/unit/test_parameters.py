@@ -165,6 +165,14 @@ def test_a_setting_is_no_parameter(name: str, hint: str) -> None:
         parse("llm", f"-p {name}=sk-1 hi")
 
 
+@pytest.mark.parametrize(("typed", "value"), [("schma", int), ("tool", [].append), ("shcema", list[int])])
+def test_what_no_parameter_takes_is_a_misspelt_option(typed: str, value: Any) -> None:
+    """A type or a function is for options of ours: the nearest is named."""
+    meant = "tools" if typed == "tool" else "schema"
+    with pytest.raises(ConfigurationError, match=f"{typed!r} is not known.*did you mean {meant}\\?"):
+        sent({typed: value})
+
+
 @pytest.mark.capability("B3", "B15")
 @pytest.mark.parametrize("name", ["enable_search", "top_n_sigma", "dry_multiplier", "x"])
 def test_a_parameter_nobody_lists_is_sent_as_it_is(name: str) -> None:
