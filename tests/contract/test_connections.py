@@ -160,6 +160,23 @@ def test_names_of_other_wrappers_mean_settings(fake_server: FakeServer) -> None:
     ] * 2
 
 
+@pytest.mark.capability("B21", "C18")
+def test_roles_and_names_are_said_as_it_is_set(session: Session, fake_server: FakeServer) -> None:
+    """Any role by another name, authors before their text; what is kept stays as it was."""
+    session.config.session |= {"roles": "system=developer", "names": "prefixed", "author": "ada"}
+    chat = Conversation(session=session, system="Be brief.")
+
+    chat.ask(ANSWER)
+
+    sent = fake_server.requests[0].body["messages"]
+    assert [(item["role"], item["content"]) for item in sent] == [
+        ("developer", "Be brief."),
+        ("user", f"ada said: {ANSWER}"),
+    ]
+    (turn,) = chat.turns
+    assert [(item.role, item.name, item.text) for item in turn.prompt] == [("user", "ada", ANSWER)]
+
+
 @pytest.mark.capability("A21", "H9")
 def test_the_third_of_three_waits(session: Session, fake_server: FakeServer) -> None:
     """Two are under way unless something else is set: the third is sent when one of them has ended."""

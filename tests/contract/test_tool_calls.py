@@ -9,6 +9,7 @@ import pytest
 
 from llm_magic.api import Conversation
 from llm_magic.config import Config
+from llm_magic.content import ImagePart
 from llm_magic.export import from_frame
 from llm_magic.session import Session
 from llm_magic.tools import tool
@@ -62,6 +63,22 @@ def test_calls_come_whole_however_they_are_cut(chat: Conversation, fake_server: 
     assert first["parallel_tool_calls"] is True
     assert second["tools"] == first["tools"]
     assert [item["role"] for item in second["messages"]] == ["user", "assistant", "tool", "tool", "tool"]
+
+
+@pytest.mark.capability("C14")
+def test_pictures_of_a_result_reach_the_server(chat: Conversation, fake_server: FakeServer) -> None:
+    """Behind the tool's text, in a message of the user's: of tools the protocol takes text only."""
+
+    @tool(read_only=True)
+    def draw() -> list[object]:
+        """Draw."""
+        return ["drawn", ImagePart(data=b"\x89PNG", media_type="image/png")]
+
+    assert chat.ask("draw {}", model="calls-plain", tools=[draw]).text == "I was told: drawn"
+
+    result, pictures = (fake_server.requests[-1].body or {})["messages"][-2:]
+    assert (result["role"], result["content"]) == ("tool", "drawn")
+    assert (pictures["role"], pictures["content"][-1]["image_url"]["url"]) == ("user", "data:image/png;base64,iVBORw==")
 
 
 @pytest.mark.capability("D10")

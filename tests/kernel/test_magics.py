@@ -252,7 +252,7 @@ def test_retry_adds_a_version_as_it_was_sent(chat: Chat) -> None:
     assert "2 versions" in chat.run("%chat", "c").bundles[-1]["text/plain"]
 
 
-@pytest.mark.capability("B10", "A18")
+@pytest.mark.capability("B10", "A18", "A1")
 def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     """system, model, config: read and set; the key is only "set", and is never taken in a notebook."""
     chat.begin()
@@ -278,6 +278,8 @@ def test_settings_are_shown_with_their_origin_and_no_key(chat: Chat) -> None:
     assert "did you mean ollama?" in chat.one_line(chat.run("%chat config profile=olama", "p3"))
     assert "did you mean window?" in chat.one_line(chat.run('%chat config model_info={"windw": 1}', "p4"))
     assert chat.kernel.value("str(get_ipython().run_line_magic('chat', 'config profile'))") == "ollama"
+    chat.run("%chat config profile=groq", "p").checked()
+    assert chat.one_line(chat.run("%llm --fresh hi", "p3")).startswith("AuthenticationError: No key for other-model.")
     chat.run("%chat config profile=", "p").checked()
     chat.run("%chat config temperature=", "c").checked()
     assert "cannot be set in a notebook" in chat.one_line(chat.run("%chat config api_key=sk-x", "f"))
