@@ -12,7 +12,7 @@ from . import continuation, typed
 from .backends.base import Backend, BackendInfo, Request, Timeouts
 from .backends.posting import Posting
 from .content import NAME, TextPart
-from .errors import ConfigurationError
+from .errors import ConfigurationError, nearest
 from .model_info import checked_facts
 from .parameters import by_own_names, checked_parameter, expanded
 from .settings import SETTINGS
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .typed import Types
 
 LOCAL_SYSTEM = "You are a helpful assistant."
+# What tool_choice may be beside the name of a tool; "any" is Mistral's for required.
+_CHOICES = ("auto", "none", "required", "any")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,7 @@ def plan_ask(
     if system is None and info.is_local and info.name == "local":
         system = LOCAL_SYSTEM
     context = Context() if ask.is_fresh else conversation.context(slot.id if slot else None)
-    params = _params(ask, look_up)
+    params = _with_choice(_params(ask, look_up), tuple(tool.name for tool in ask.tools))
     if ask.tools and params.get("n", 1) > 1:
         raise ConfigurationError("Several answers and tools do not go together.", hint="leave out n, or the tools")
     request = Request(
@@ -243,6 +245,19 @@ def _params(ask: Ask, look_up: Callable[[str], Value]) -> dict[str, Any]:
     params = {name: look_up(name).value for name, row in SETTINGS.items() if row.is_parameter}
     params |= {name: checked_parameter(name, value) for name, value in by_own_names(ask.params).items()}
     return expanded(params)
+
+
+def _with_choice(params: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Parameters whose ``tool_choice`` has the protocol's form, where it is the name of a tool that is handed over."""
+    choice = params.get("tool_choice")
+    if not isinstance(choice, str) or choice in _CHOICES:
+        return params
+    if choice in names:
+        return params | {"tool_choice": {"type": "function", "function": {"name": choice}}}
+    # What else there is servers of one's own may know.
+    if (meant := nearest(choice, (*names, *_CHOICES))) is not None:
+        raise ConfigurationError(f"{choice!r} does not fit tool_choice.", hint=f"did you mean {meant}?")
+    return params
 
 
 def limits_of(look_up: Callable[[str], Value]) -> Limits:

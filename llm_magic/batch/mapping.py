@@ -212,6 +212,8 @@ def _order(
         raise ConfigurationError(f"{in_flight!r} does not fit in_flight.", hint="a whole number of at least 1")
     if on_error not in get_args(OnError):
         raise ConfigurationError(f"{on_error!r} does not fit on_error.", hint="one of " + ", ".join(get_args(OnError)))
+    if template is not None and not isinstance(template, str):
+        raise ConfigurationError(f"A template is text, not a {type(template).__name__}.", hint="text with {{ value }}")
     for name in _NOT_HERE.keys() & options.keys():
         raise ConfigurationError(f"map() does not take {name!r}.", hint=_NOT_HERE[name])
     given = {name: value for name, value in options.items() if value is not None}

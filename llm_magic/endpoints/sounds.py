@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -110,7 +111,8 @@ async def aspeak(
         LLMMagicError: The text is empty, nobody can be asked, or the request failed.
     """
     if not isinstance(text, str) or not text.strip():
-        raise ContentError("There is nothing to say: the text is empty.")
+        what = "the text is empty" if isinstance(text, str) else f"a value of type {type(text).__name__} is no text"
+        raise ContentError(f"There is nothing to say: {what}.")
     if format not in get_args(SoundFormat):
         known = ", ".join(get_args(SoundFormat))
         raise ConfigurationError(f"{format!r} is no format for speech here.", hint=f"one of {known}")
@@ -229,6 +231,9 @@ def _recording(source: Any) -> tuple[str, bytes]:
     elif is_of(source, "IPython.display", "Audio"):
         data = source.data if isinstance(source.data, bytes) else b""
         name = f"sound.{_format_of(data)}"
+    elif not isinstance(source, str | PathLike):
+        hint = "give a path, bytes, an AudioPart or an Audio"
+        raise ContentError(f"A value of type {type(source).__name__} is no sound.", hint=hint)
     else:
         path = Path(source).expanduser()
         name, data = path.name.lower(), _read_file(path)

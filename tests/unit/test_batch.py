@@ -196,6 +196,7 @@ def test_a_prompt_may_be_a_conversation_or_a_list_of_content() -> None:
         ({"a": "b"}, {}, "this is one dict"),
         (pd.DataFrame({"a": ["b"]}), {}, "needs a template"),
         (["a"], {"in_flight": 0}, "in_flight"),
+        (["a"], {"template": 3}, "template is text, not a int"),
         (["a"], {"on_error": "ignore"}, "on_error"),
         (["a"], {"keep": True}, "does not take 'keep'"),
         (["a"], {"n": 2}, "does not take 'n'"),

@@ -154,6 +154,23 @@ def test_a_forced_choice_holds_for_the_first_request_only(session: Session) -> N
     assert [dict(request.params) for request in backend.requests] == [params, {"parallel_tool_calls": False}]
 
 
+@pytest.mark.capability("D16")
+def test_a_tool_is_chosen_by_its_name(session: Session) -> None:
+    """In the protocol's form, held to like any other; what is nearly a choice is refused, what servers know is not."""
+    run = begin(session, says("2"), tools=[double], params={"tool_choice": "double"})
+    run.outcome()
+
+    chosen = {"type": "function", "function": {"name": "double"}}
+    assert run.plan.request.params["tool_choice"] == chosen
+    for typed, meant in (("requird", "required"), ("dubble", "double")):
+        with pytest.raises(ConfigurationError, match=f"did you mean {meant}"):
+            begin(session, says(""), tools=[double], params={"tool_choice": typed})
+    for kept in ("any", "VALIDATED", chosen):
+        run = begin(session, says(""), tools=[double], params={"tool_choice": kept})
+        run.outcome()
+        assert run.plan.request.params["tool_choice"] == kept
+
+
 @pytest.mark.capability("C14")
 def test_pictures_of_a_tool_follow_its_messages(session: Session) -> None:
     """A tool's message takes text only: its pictures come after all results, in a message of the user's."""

@@ -460,6 +460,7 @@ def test_what_cannot_be_transcribed_is_refused(session: Session, tmp_path: Path)
         (tmp_path / "none.wav", "cannot be read: No such file"),
         (b"neither", "in no format"),
         (AudioPart(data=b"", format="wav"), "is empty"),
+        (3, "type int is no sound"),
     ):
         with pytest.raises(ContentError, match=words):
             llm_magic.transcribe(source, model="m")
