@@ -28,6 +28,7 @@ ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("default_headers", "extra_headers"), "headers"),
     **dict.fromkeys(("timeout", "request_timeout"), "timeout_s"),
     "org": "organization",
+    "proxies": "proxy",
     "retry": "max_retries",
 }
 # OpenAI's own parameters of Chat Completions. Source: API reference, create chat completion.
@@ -55,6 +56,7 @@ _REFUSED: Mapping[str, str] = {
     "functions": "it is retired: use tools",
     "function_call": "it is retired: use tool_choice",
     "timeout_s": "write --timeout SECONDS, in Python timeout_s=SECONDS",
+    **dict.fromkeys(("extra_query", "default_query"), "give a backend: OpenAIBackend(default_query={…})"),
 }
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),

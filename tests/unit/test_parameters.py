@@ -151,6 +151,8 @@ def test_a_misspelt_parameter_names_the_one_that_was_meant(typed: str, meant: st
         ("openai_api_base", "%chat config base_url=VALUE"),
         ("user_agent", "%chat config user_agent=VALUE"),
         ("timeout", "write --timeout SECONDS"),
+        ("proxies", "%chat config proxy=VALUE"),
+        ("extra_query", "OpenAIBackend(default_query={…})"),
         ("user_agnt", "did you mean user_agent"),
         ("timout", "did you mean timeout"),
     ],
