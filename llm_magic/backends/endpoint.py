@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ..errors import AuthenticationError, ConfigurationError
+from ..errors import AuthenticationError, ConfigurationError, LLMMagicError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ URL_VARIABLES = ("LLM_MAGIC_BASE_URL", "OPENAI_BASE_URL", "OPENAI_API_BASE")
 # How a secret is named where its value must not stand; "ENV" alone is the way of other wrappers.
 REFERENCE = "env:"
 _SHORTHANDS = {"ENV": "env:OPENAI_API_KEY"}
+_SHOWN = 200  # characters of what a function of the user's says
 _SECRET_WORDS = ("auth", "key", "token", "secret", "cookie")
 
 
@@ -95,10 +96,18 @@ async def called(secret: Callable[[], Any], name: str) -> str:
     """What a function of the user's returns, async or not; one that is not async may well block for a moment.
 
     Raises:
-        AuthenticationError: That is no key.
+        AuthenticationError: That is no key, or the function failed.
     """
-    value = secret()
-    value = checked_key(await value if inspect.isawaitable(value) else value, name)
+    try:
+        value = secret()
+        value = await value if inspect.isawaitable(value) else value
+    except LLMMagicError:
+        raise
+    except Exception as exc:
+        said = f"{type(exc).__name__}: {exc}".partition("\n")[0][:_SHOWN].removesuffix(".")
+        hint = "nothing was sent; call the function by itself"
+        raise AuthenticationError(f"The function given as {name} failed: {said}.", hint=hint) from exc
+    value = checked_key(value, name)
     if not isinstance(value, str) or not value:
         raise AuthenticationError(
             f"The function given as {name} returned no key.", hint=f"it returned a {type(value).__name__}"

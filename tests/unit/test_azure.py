@@ -164,6 +164,25 @@ def test_a_token_provider_is_called_for_each_request(fake_server: FakeServer, *,
 
 
 @pytest.mark.capability("A38")
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_token_provider_that_fails_is_one_line(fake_server: FakeServer, *, is_async: bool) -> None:
+    """It names the function and what it said first; nothing is sent."""
+
+    def fail() -> str:
+        raise OSError("no credential here\nand much more")
+
+    async def afail() -> str:
+        return fail()
+
+    failure = ask(azure(fake_server, azure_ad_token_provider=afail if is_async else fail), "echo").failure
+
+    assert isinstance(failure, AuthenticationError)
+    assert failure.message == "The function given as azure_ad_token_provider failed: OSError: no credential here."
+    assert isinstance(failure.__cause__, OSError)
+    assert fake_server.requests == []
+
+
+@pytest.mark.capability("A38")
 def test_a_token_may_be_given_or_referred_to(fake_server: FakeServer) -> None:
     """It is always sent as Bearer."""
     assert sent(fake_server, azure_ad_token="t1")["authorization"] == "Bearer t1"
