@@ -15,7 +15,7 @@ from .backends.wire import message_from_openai, part_from_openai
 from .content import ImagePart
 from .errors import ContentError
 from .images import image_kind
-from .jsontext import brief
+from .jsontext import brief, is_utf8
 from .tokens import count_messages
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def example_findings(data: Any, line: str, model: str | None) -> tuple[list[Find
     findings += _ending(messages)
     findings += _tools(data, calls)
     # What is written as an escape is half of a pair, or a pair that JSON reads as one character.
-    if "\\ud" in line.lower() and not _is_utf8(json.dumps(data, ensure_ascii=False)):
+    if "\\ud" in line.lower() and not is_utf8(json.dumps(data, ensure_ascii=False)):
         findings.append(Finding(rule="half_character"))
     if not any(RULES[finding.rule].severity == "refused" for finding in findings):
         findings += _length(messages, line, model)
@@ -348,14 +348,6 @@ def _is_json(text: str) -> bool:
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
         return False
     return True
 

@@ -39,6 +39,19 @@ def escaped(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def is_utf8(text: str) -> bool:
+    r"""The text can be encoded; one with half a surrogate pair cannot.
+
+    >>> is_utf8("é"), is_utf8("\ud800")
+    (True, False)
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def json_value(text: str, what: str) -> Any:
     """The inverse of :func:`json_text`.
 

@@ -25,6 +25,7 @@ from ..content import (
     tool_call_from_dict,
 )
 from ..errors import ContentError
+from ..jsontext import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ def sendable(item: Message) -> Message:
         item = replace(item, parts=_joined(item.parts))
     if item.tool_calls:
         item = replace(item, tool_calls=tuple(_sendable_call(call) for call in item.tool_calls))
-    if all(part.text.isascii() or _is_utf8(part.text) for part in item.parts if isinstance(part, TextPart)):
+    if all(part.text.isascii() or is_utf8(part.text) for part in item.parts if isinstance(part, TextPart)):
         return item
     parts = (
         replace(part, text=part.text.encode("utf-8", "replace").decode("utf-8")) if isinstance(part, TextPart) else part
@@ -204,11 +205,3 @@ def _base64(part: ImagePart | AudioPart | FilePart) -> str:
     if text is None:
         text = _encoded[part] = base64.b64encode(part.data).decode("ascii")
     return text
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
