@@ -213,8 +213,6 @@ def _check(data: Mapping[str, Any]) -> None:
         raise StoreError(f"The role is {said}.", hint="one of " + ", ".join(ROLES))
     if not isinstance(data.get("refusal"), str | None):
         raise StoreError("The 'refusal' of a message is no text.")
-    if data.get("function_call"):
-        raise StoreError("'function_call' is of a former protocol.", hint="tool_calls has taken its place")
     calls = data.get("tool_calls") or []
     calls_from_dicts(calls)
     for call in calls:

@@ -117,11 +117,14 @@ def message_from_openai(data: Mapping[str, Any]) -> Message:
     """A message from the protocol's form.
 
     Raises:
-        ContentError: It is no message, its role is missing or unknown, or a part is of an unknown type.
+        ContentError: It is no message, its role is missing or unknown, a part is of an unknown type, or it calls a
+            function in the way of a former protocol.
     """
     if not isinstance(data, dict):
         raise ContentError(f"A message is a dict, not {type(data).__name__}.")
     role = checked_role(data.get("role"))
+    if data.get("function_call"):
+        raise ContentError("'function_call' is of a former protocol.", hint="tool_calls has taken its place")
     parts = _parts_from_openai(data.get("content"))
     if not parts and isinstance(refusal := data.get("refusal"), str) and refusal:
         parts = (TextPart(text=refusal),)

@@ -124,7 +124,7 @@ def test_messages_of_others_are_understood(data: dict[str, Any], message: Messag
     assert wire.message_from_openai(data) == message
 
 
-@pytest.mark.capability("C9", "C16")
+@pytest.mark.capability("C9", "C16", "D18")
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -145,6 +145,7 @@ def test_messages_of_others_are_understood(data: dict[str, Any], message: Messag
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:oops"}}]}, "data URL"),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x", "detail": "huge"}}]}, "'huge'"),
         ({"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}, "type 'file'"),
+        ({"role": "assistant", "content": None, "function_call": {"name": "f"}}, "'function_call'.*tool_calls"),
         (["user", "hi"], "not list"),
     ],
 )
