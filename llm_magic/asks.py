@@ -244,6 +244,9 @@ def _params(ask: Ask, look_up: Callable[[str], Value]) -> dict[str, Any]:
     """Request parameters by their OpenAI name: the settings', then the ask's own; None is not sent."""
     params = {name: look_up(name).value for name, row in SETTINGS.items() if row.is_parameter}
     params |= {name: checked_parameter(name, value) for name, value in by_own_names(ask.params).items()}
+    if not ask.is_completion and not isinstance(shares := params.get("logprobs"), bool | None):
+        hint = "logprobs is true or false; top_logprobs is how many"
+        raise ConfigurationError(f"{shares!r} does not fit logprobs.", hint=hint)
     return expanded(params)
 
 

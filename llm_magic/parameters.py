@@ -263,8 +263,8 @@ def _is_neutral(name: str, value: Any) -> bool:
 
 
 def _checked_value(name: str, value: Any) -> Any:
-    if value is None:
-        return None
+    if value is None or (name == "logprobs" and _is_number(value) and value >= 0):
+        return value  # a completion of before chat says how many
     wanted = ""
     if name in _NUMBERS:
         least, most = _NUMBERS[name]

@@ -303,6 +303,21 @@ def test_an_aside_can_be_a_completion(session: Session, server: FakeServer) -> N
     assert session.current.slots == ()
 
 
+@pytest.mark.capability("B13", "J1")
+def test_an_aside_takes_the_parameters_of_completions(session: Session, server: FakeServer) -> None:
+    """Those of vLLM, too; log probabilities are as many as are asked for, which chat says otherwise."""
+    typed = parse("llm", "-p best_of=2 -p echo=true -p logprobs=2 -p suffix=end -p prompt_logprobs=1 --complete Once")
+    params = {**typed.options.params, "guided_choice": ["a"]}
+    ask = Ask(prompt=(message("user", "Once"),), is_kept=False, is_completion=True, params=params)
+
+    session.ask(replace(ask, settings={"model": "m", "stream": False})).outcome()
+
+    options = {"best_of": 2, "echo": True, "logprobs": 2, "suffix": "end", "prompt_logprobs": 1}
+    assert sent(server) == {"model": "m", "prompt": "Once", **options, "guided_choice": ["a"]}
+    with pytest.raises(ConfigurationError, match=r"2 does not fit logprobs.*top_logprobs"):
+        session.ask(replace(ask, is_completion=False, settings={"model": "m"}))
+
+
 @pytest.mark.capability("B14", "J1")
 def test_what_is_no_completion_is_refused(session: Session) -> None:
     """A kept turn, a picture, a backend that has none: one line, and nothing is sent."""
