@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 from pydantic import BaseModel, Field
 
@@ -194,6 +195,16 @@ def test_a_pydantic_model_is_a_strict_tool() -> None:
         "title": {"type": "string"},
     }
     assert made(total=1, title="t") == Invoice(total=1.0, title="t")
+
+
+@pytest.mark.capability("D5")
+def test_the_sdks_own_schema_of_a_model_is_a_tool() -> None:
+    """As ``openai.pydantic_function_tool`` makes it: strict, and only a schema."""
+    made = as_tool(dict(openai.pydantic_function_tool(Invoice)))
+
+    assert (made.name, made.is_strict, made.function) == ("Invoice", True, None)
+    assert made.description.startswith("An invoice.")
+    assert list(made.parameters["properties"]) == ["total", "title"]
 
 
 @pytest.mark.capability("D5")
