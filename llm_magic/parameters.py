@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from .errors import ConfigurationError, did_you_mean, nearest
-from .settings import SETTINGS
+from .settings import OTHER_NAMES, SETTINGS
 
 Strategy: TypeAlias = Literal["greedy", "top_p", "top_k"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
@@ -23,13 +23,8 @@ ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("stop_words", "stop_sequences"), "stop"),
     **dict.fromkeys(("repeat_penalty", "rep_penalty"), "repetition_penalty"),
     "random_seed": "seed",
-    **dict.fromkeys(("key", "openai_api_key"), "api_key"),
-    **dict.fromkeys(("api_base", "openai_api_base"), "base_url"),
-    **dict.fromkeys(("default_headers", "extra_headers"), "headers"),
     **dict.fromkeys(("timeout", "request_timeout"), "timeout_s"),
-    "org": "organization",
-    "proxies": "proxy",
-    "retry": "max_retries",
+    **OTHER_NAMES,
 }
 # OpenAI's own parameters of Chat Completions. Source: API reference, create chat completion.
 _OPENAI = (

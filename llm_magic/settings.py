@@ -268,6 +268,15 @@ _ROWS = (
     ),
 )
 SETTINGS: Mapping[str, Setting] = {row.name: row for row in _ROWS}
+# What other wrappers call them.
+OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("key", "openai_api_key"), "api_key"),
+    **dict.fromkeys(("api_base", "openai_api_base"), "base_url"),
+    **dict.fromkeys(("default_headers", "extra_headers"), "headers"),
+    "org": "organization",
+    "proxies": "proxy",
+    "retry": "max_retries",
+}
 
 
 def setting(name: str) -> Setting:
@@ -278,6 +287,7 @@ def setting(name: str) -> Setting:
     """
     if name in SETTINGS:
         return SETTINGS[name]
-    raise ConfigurationError(
-        f"Unknown setting {name!r}.", hint=did_you_mean(name, SETTINGS, otherwise="%chat config lists them")
-    )
+    # By its letters alone, api_base would be an api_key.
+    near = f"did you mean {OTHER_NAMES[name]}?" if name in OTHER_NAMES else None
+    hint = near or did_you_mean(name, SETTINGS, otherwise="%chat config lists them")
+    raise ConfigurationError(f"Unknown setting {name!r}.", hint=hint)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llm_magic.config import Config, Value, public, shown
 from llm_magic.errors import ConfigurationError
-from llm_magic.settings import SETTINGS, setting
+from llm_magic.settings import OTHER_NAMES, SETTINGS, setting
 
 if TYPE_CHECKING:
     from llm_magic.setting import Setting
@@ -167,6 +167,16 @@ def test_unknown_setting_names_the_nearest() -> None:
         Config(environ={}).look_up("temprature")
     with pytest.raises(ConfigurationError, match="%chat config lists them"):
         setting("zzz")
+
+
+@pytest.mark.capability("A30")
+@pytest.mark.parametrize(("name", "own"), OTHER_NAMES.items())
+def test_other_wrappers_names_lead_to_settings(name: str, own: str) -> None:
+    """Not to what is written alike."""
+    with pytest.raises(ConfigurationError) as caught:
+        setting(name)
+    assert caught.value.hint == f"did you mean {own}?"
+    assert own in SETTINGS
 
 
 def test_secrets_are_never_shown() -> None:
