@@ -14,11 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from llm_magic.config import shown  # noqa: E402  # the working tree's, also where none is installed
+from docs import capabilities  # noqa: E402  # the working tree's, also where one is installed
+from llm_magic.config import shown  # noqa: E402
 from llm_magic.magics.help import markdown_table, markdown_tables  # noqa: E402
 from llm_magic.providers.local_table import LOCAL  # noqa: E402
 from llm_magic.providers.table import HOSTED  # noqa: E402
-from llm_magic.settings import SETTINGS  # noqa: E402  # the working tree's, also where none is installed
+from llm_magic.settings import SETTINGS  # noqa: E402
 
 PAGES = (ROOT / "README.md", ROOT / "docs" / "magics.md", ROOT / "docs" / "providers.md")
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -67,6 +68,7 @@ def main() -> None:
     """Write all pages."""
     for page in PAGES:
         page.write_text(generated(page.read_text(encoding="utf-8")), encoding="utf-8")
+    capabilities.PAGE.write_text(capabilities.page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
