@@ -149,13 +149,15 @@ class Registry:
 
         Raises:
             AuthenticationError: The model's provider needs a key, and there is none.
-            ConfigurationError: A profile is unknown, or does not fit.
+            ConfigurationError: No model is named behind the slash; a profile is unknown, or does not fit.
         """
         model = model_name(look_up)
         name, slash, rest = model.partition("/")
         if model in ("local", catalog.LOCAL_MODEL):
             return self._local(look_up, catalog.LOCAL_MODEL)
         if slash:
+            if not rest.strip():
+                raise ConfigurationError(f"{model!r} names no model.", hint=f"{name}/MODEL, as in ollama/qwen3")
             if name == "local":
                 return self._local(look_up, rest)
             if name == _AZURE and name not in _registered:

@@ -234,6 +234,13 @@ def test_models_of_routers_keep_their_slash() -> None:
     assert resolve(model="meta-llama/x", environ={"OPENAI_API_KEY": "sk-1"}).model == "meta-llama/x"
 
 
+@pytest.mark.parametrize("model", ["ollama/", "local/", "azure/ ", "openai/"])
+def test_a_slash_wants_a_model_behind_it(model: str) -> None:
+    """In one line, before anything is sent as the model's name."""
+    with pytest.raises(ConfigurationError, match="names no model"):
+        resolve(model=model, base_url=SERVER)
+
+
 def test_ours_are_found_by_their_entry_points() -> None:
     """They come through the same door as everybody's."""
     assert {"local", "openai"} <= set(backend_names())
