@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from ..errors import ConfigurationError
 from ..settings import SETTINGS
-from ..tools.builtins import BUILTINS
 from . import cursor
 from .command_table import COMMANDS
 from .table import OPTIONS, flags
@@ -184,6 +183,9 @@ class Offers:
         """Functions, of those names that are the user's own; behind a dot whatever Python offers."""
         if not typed.isidentifier() and typed:
             return self._python(typed)
+        # With Tab, and not with %load_ext: what makes tools is as large as the rest of what that loads.
+        from ..tools.builtins import BUILTINS
+
         names = self._sources.namespace()
         mine = [name for name in _public(names) if callable(names[name])]
         return _beginning(typed, [*mine, *(name for name in BUILTINS if name not in names)], "function")

@@ -400,6 +400,9 @@ def test_loading_imports_nothing_heavy_and_starts_no_thread(start_kernel: StartK
     heavy = ("openai", "pandas", "PIL", "anywidget", "numpy", "genai_prices", "markdown_it", "nh3", "pydantic", "jiter")
     assert kernel.value(f"[m for m in {heavy} if m in sys.modules]") == []
     assert kernel.value("threading.active_count() - before") == 0
+    # Of our own, what reads lines and knows cells: the engine and all behind it wait for the first ask.
+    ours = ("session", "engine", "tools", "values", "config", "backends", "endpoints", "batch", "typed", "schemas")
+    assert kernel.value(f"[m for m in {ours} if f'llm_magic.{{m}}' in sys.modules]") == []
 
 
 @pytest.mark.capability("A7", "A27", "A28")
