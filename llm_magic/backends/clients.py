@@ -45,7 +45,7 @@ ARGUMENTS = frozenset(
 )
 # Of the HTTP client's arguments, those that tell a stranger nothing.
 _OF_ANYBODY = frozenset(("http1", "http2", "mounts", "transport", "trust_env", "verify"))
-_OF_THIS_PROCESS = ("given", "_made", "_process", "_lock")
+_OF_THIS_PROCESS = ("given", "_made", "_addresses", "_process", "_lock")
 # What the SDK tells of the machine beside its User-Agent.
 _TELLTALES = tuple(
     f"X-Stainless-{name}" for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
@@ -169,8 +169,9 @@ class Clients:
             headers["Content-Type"] = "multipart/form-data"
         options = {"max_retries": 0, "timeout": httpx2.Timeout(None, connect=connect_s), "headers": headers}
         # The SDK's own call would first transform and check every message of a long history: 60 ms against 2.
-        stream = await self._here().post(
-            path,
+        client = self._here()
+        stream = await client.post(
+            path if self.given is not None else self._address(client, path),
             cast_to=object,
             body=body,
             files=list(files) or None,
@@ -226,6 +227,7 @@ class Clients:
 
     def _begin(self) -> None:
         self._made = {}
+        self._addresses: dict[str, str] = {}
         self._process = os.getpid()
         self._lock = threading.Lock()
 
@@ -242,6 +244,15 @@ class Clients:
                 self._made = {other: kept for other, kept in self._made.items() if not other.is_closed()}
                 client = self._made[loop] = self._make()
             return client
+
+    def _address(self, client: AsyncOpenAI, path: str) -> str:
+        """The whole address of a path: joined once, and not for each request, which has it parsed three times."""
+        found = self._addresses.get(path)
+        if found is None:
+            base = client.base_url
+            found = str(base.copy_with(raw_path=base.raw_path + path.lstrip("/").encode()))
+            self._addresses[path] = found
+        return found
 
     def _opening(self, opening: Mapping[str, str]) -> dict[str, Any]:
         if self.given is not None or not opening:

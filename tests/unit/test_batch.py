@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -442,3 +443,22 @@ def test_a_terminal_gets_one_line(capsys: pytest.CaptureFixture[str], session: S
 
     assert capsys.readouterr().err == "\ra long line\rshort      \n"
     assert progress.drawing_for(progress.here_of(session)) is None
+
+
+@pytest.mark.usefixtures("session")
+def test_what_was_there_is_not_collected_meanwhile() -> None:
+    """For the time of the map, and no longer; what somebody else has frozen stays so."""
+    frozen: list[bool] = []
+    backend = ColumnBackend(hook=lambda _number: frozen.append(gc.get_freeze_count() > 0))
+
+    asked(["a", "fail", "b"], backend)
+    after = gc.get_freeze_count()
+    gc.freeze()
+    try:
+        asked(["a"], backend)
+        kept = gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+
+    assert (frozen, after) == ([True] * 4, 0)
+    assert kept > 0

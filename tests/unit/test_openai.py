@@ -175,6 +175,16 @@ def test_a_full_endpoint_is_asked_where_it_is(fake_server: FakeServer) -> None:
 
 
 @pytest.mark.capability("A17")
+def test_a_password_in_an_address_stands_in_no_pickle_after_use(fake_server: FakeServer) -> None:
+    """The whole addresses that are kept for the next request do not travel."""
+    backend = OpenAIBackend(base_url=fake_server.url.replace("127.0.0.1", "ann:s3cretword@127.0.0.1"), environ={})
+
+    assert ask(backend, "echo").text == "hello there, world"
+
+    assert fake_server.requests[0].headers["authorization"].startswith(("Basic", "Bearer"))
+    assert b"s3cretword" not in pickle.dumps(backend)
+
+
 def test_addresses_are_looked_for_in_order() -> None:
     """Ours, the SDK's, and the old one that the SDK reads no more."""
     environ = {"OPENAI_API_BASE": "http://c/v1", "OPENAI_BASE_URL": "http://b/v1", "LLM_MAGIC_BASE_URL": "http://a/v1"}
