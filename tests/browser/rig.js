@@ -90,6 +90,8 @@ window.rig = (() => {
     ("c highlight k llm-magic llm-magic-answer llm-magic-footer llm-magic-image llm-magic-lines llm-magic-notice " +
       "llm-magic-attached llm-magic-chip llm-magic-pictures " +
       "llm-magic-prompt llm-magic-reasoning llm-magic-thumbnail llm-magic-view lmp-asked jp-RenderedHTMLCommon m mathjax_ignore " +
+      "llm-magic-tool llm-magic-tool-asking llm-magic-tool-denied llm-magic-tool-done llm-magic-tool-failed llm-magic-tool-idle " +
+      "llm-magic-tool-running llm-magic-tool-started llm-magic-tool-state " +
       "mathjax_process nc nf numbering-entry s tex2jax_ignore tex2jax_process").split(" "),
   );
   const ATTRIBUTES = {
