@@ -174,7 +174,6 @@ def test_a_full_endpoint_is_asked_where_it_is(fake_server: FakeServer) -> None:
     assert fake_server.requests[-1].path == "/v1/chat/completions"
 
 
-@pytest.mark.capability("A17")
 def test_a_password_in_an_address_stands_in_no_pickle_after_use(fake_server: FakeServer) -> None:
     """The whole addresses that are kept for the next request do not travel."""
     backend = OpenAIBackend(base_url=fake_server.url.replace("127.0.0.1", "ann:s3cretword@127.0.0.1"), environ={})
@@ -185,6 +184,7 @@ def test_a_password_in_an_address_stands_in_no_pickle_after_use(fake_server: Fak
     assert b"s3cretword" not in pickle.dumps(backend)
 
 
+@pytest.mark.capability("A17")
 def test_addresses_are_looked_for_in_order() -> None:
     """Ours, the SDK's, and the old one that the SDK reads no more."""
     environ = {"OPENAI_API_BASE": "http://c/v1", "OPENAI_BASE_URL": "http://b/v1", "LLM_MAGIC_BASE_URL": "http://a/v1"}
