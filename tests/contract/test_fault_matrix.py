@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from llm_magic.turns import Turn
 
-# For servers that keep us waiting, whose own patience is longer; and for all others, where a loaded machine takes its time.
+# For servers that keep us waiting, whose own patience is longer; and for all others, on a loaded machine too.
 SHORT_S, LONG_S = 1.0, 60.0
 WAITING = ("stall", "silent")
 PROMPT = "hello there, world"
