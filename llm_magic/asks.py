@@ -156,30 +156,16 @@ def plan_ask(
     prompt = _signed(ask.prompt, look_up("author").value)
     backend, model = _asked(ask, look_up, resolve)
     info = backend.info()
-    system = look_up("system").value
-    if system is None and info.is_local and info.name == "local":
-        system = LOCAL_SYSTEM
+    system = _system(info, look_up)
     context = Context() if ask.is_fresh else conversation.context(slot.id if slot else None)
-    params = _with_choice(_params(ask, look_up), tuple(tool.name for tool in ask.tools))
-    if ask.tools and params.get("n", 1) > 1:
-        raise ConfigurationError("Several answers and tools do not go together.", hint="leave out n, or the tools")
-    request = Request(
-        model=model,
-        messages=context_messages(system or None, context.messages, prompt),
-        params=params,
-        tools=tuple(tool.to_openai() for tool in ask.tools),
-        is_streaming=look_up("stream").value,
-        timeouts=Timeouts(first_byte_s=look_up("first_byte_timeout_s").value, stall_s=look_up("stall_timeout_s").value),
-        max_retries=look_up("max_retries").value,
-        are_images_inlined=look_up("inline_images").value,
-    )
+    request = _request(ask, context_messages(system, context.messages, prompt), model=model, look_up=look_up)
     base = Turn(
         id=new_id(),
         prompt=prompt,
         backend=info.name,
         requested_model=model,
-        system=system or None,
-        settings=params,
+        system=system,
+        settings=request.params,
         tool_names=tuple(tool.name for tool in ask.tools),
         seen=context.seen,
         is_fresh=ask.is_fresh,
@@ -209,6 +195,31 @@ def plan_ask(
         facts=facts,
         drops_oldest=look_up("overflow").value == "drop_oldest",
     )
+
+
+def _system(info: BackendInfo, look_up: Callable[[str], Value]) -> str | None:
+    """The system prompt that is sent, None where none is."""
+    system: str | None = look_up("system").value
+    if system is None and info.is_local and info.name == "local":
+        return LOCAL_SYSTEM
+    return system or None
+
+
+def _request(ask: Ask, messages: tuple[Message, ...], *, model: str, look_up: Callable[[str], Value]) -> Request:
+    """What is sent, by the settings in force."""
+    request = Request(
+        model=model,
+        messages=messages,
+        params=_with_choice(_params(ask, look_up), tuple(tool.name for tool in ask.tools)),
+        tools=tuple(tool.to_openai() for tool in ask.tools),
+        is_streaming=look_up("stream").value,
+        timeouts=Timeouts(first_byte_s=look_up("first_byte_timeout_s").value, stall_s=look_up("stall_timeout_s").value),
+        max_retries=look_up("max_retries").value,
+        are_images_inlined=look_up("inline_images").value,
+    )
+    if request.tools and request.n_answers > 1:
+        raise ConfigurationError("Several answers and tools do not go together.", hint="leave out n, or the tools")
+    return request
 
 
 def _completing(ask: Ask, request: Request, base: Turn, backend: Backend) -> tuple[Request, Turn]:

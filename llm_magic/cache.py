@@ -7,15 +7,15 @@ asks for another (``retry``) gets one.
 from __future__ import annotations
 
 import collections
-import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .backends.base import closing
 from .events import Completed, Notice, Opened, Retrying
 from .jsontext import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from .backends.base import Backend, Request
     from .events import Event
@@ -58,7 +58,7 @@ class AnswerCache:
                 yield event
             return
         events: list[Event] = []
-        async with _closing(backend.stream(request)) as stream:
+        async with closing(backend.stream(request)) as stream:
             async for event in stream:
                 # How it came about is no part of the answer.
                 if not isinstance(event, Opened | Retrying | Notice):
@@ -79,13 +79,3 @@ def _key(backend: Backend, request: Request) -> _Key:
     info = backend.info()
     how = json_text([request.params, request.tools, request.api])
     return (info.name, info.base_url, info.organization, request.model, request.messages, how)
-
-
-@contextlib.asynccontextmanager
-async def _closing(stream: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
-    """Close a stream, where it can be."""
-    try:
-        yield stream
-    finally:
-        if (close := getattr(stream, "aclose", None)) is not None:
-            await close()

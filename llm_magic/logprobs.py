@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .frames import typed_frame
+from .kinds import as_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ def logprobs_frame(tokens: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     rows = tuple(tokens)
-    values = [_number(row.get("logprob")) for row in rows]
+    values = [as_number(row.get("logprob")) for row in rows]
     frame = typed_frame(
         _COLUMNS,
         [
@@ -42,14 +43,10 @@ def logprobs_frame(tokens: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _alternatives(row: Mapping[str, Any]) -> list[tuple[str, float | None]]:
-    pairs = [(str(top.get("token", "")), _number(top.get("logprob"))) for top in row.get("top_logprobs") or ()]
+    pairs = [(str(top.get("token", "")), as_number(top.get("logprob"))) for top in row.get("top_logprobs") or ()]
     return sorted(pairs, key=lambda pair: -math.inf if pair[1] is None else pair[1], reverse=True)
 
 
 def _prob(logprob: float | None) -> float | None:
     # Some servers round above 0, which no probability is.
     return None if logprob is None else math.exp(min(logprob, 0.0))
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

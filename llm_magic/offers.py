@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from .kinds import is_number
 from .model_info import listed_facts, model_info
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ def models_frame(rows: Iterable[Mapping[str, Any]], info: BackendInfo, *, contai
 
 def _seconds(value: object) -> float | None:
     """A time as Unix seconds, whichever way the server writes it; None where it says nothing that can be read."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    return float(value) if is_number(value) and value > 0 else None

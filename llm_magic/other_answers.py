@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .stopping import before_stop
+from .stopping import Stops
 from .turns import TurnBuilder, new_id
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class OtherAnswers:
         self._base = replace(base, notices=(), text="", reasoning="", logprobs=None)
         self._stops = stops
         self._builders: dict[int, TurnBuilder] = {}
+        self._searches: dict[int, Stops] = {}
 
     @property
     def output_text(self) -> str:
@@ -36,10 +37,16 @@ class OtherAnswers:
 
     def add(self, event: OtherAnswer) -> None:
         """Take the next event."""
-        builder = self._builders.get(event.index)
-        if builder is None:
+        if event.index not in self._builders:
             builder = self._builders[event.index] = TurnBuilder(replace(self._base, id=new_id()))
-        builder.add(event.event)
+            # Nobody sees them grow.
+            self._searches[event.index] = Stops(self._stops, builder=builder, show=lambda _event: None)
+        self._searches[event.index].add(event.event)
+
+    def end(self) -> None:
+        """No more comes. Doing it twice does no harm."""
+        for search in self._searches.values():
+            search.end()
 
     def turns(self, first: Turn) -> tuple[Turn, ...]:
         """The answers as they stand, in order.
@@ -52,11 +59,8 @@ class OtherAnswers:
     def _turn(self, builder: TurnBuilder, first: Turn) -> Turn:
         status: Status | None = None if builder.completed else "truncated" if first.status == "failed" else first.status
         made = builder.build(status=status, error=None if builder.completed else first.error, cost_usd=0.0)
-        text = before_stop(made.text, self._stops)
         return replace(
             made,
-            text=text,
-            logprobs=made.logprobs if text == made.text else None,
             model=made.model or first.model,
             request_id=first.request_id,
             is_cached=first.is_cached,

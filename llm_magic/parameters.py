@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from .errors import ConfigurationError, did_you_mean, nearest
+from .kinds import is_number
 from .settings import OTHER_NAMES, SETTINGS
 
 Strategy: TypeAlias = Literal["greedy", "top_p", "top_k"]
@@ -127,7 +128,7 @@ def checked_parameter(name: str, value: Any) -> Any:
     """
     if name == "n":
         return _checked_n(value)
-    if name == "max_tokens" and _is_number(value) and value < 1:
+    if name == "max_tokens" and is_number(value) and value < 1:
         raise ConfigurationError(
             f"max_tokens={value} leaves no room for an answer.", hint="leave it out, or give at least 1"
         )
@@ -258,12 +259,12 @@ def _is_neutral(name: str, value: Any) -> bool:
 
 
 def _checked_value(name: str, value: Any) -> Any:
-    if value is None or (name == "logprobs" and _is_number(value) and value >= 0):
+    if value is None or (name == "logprobs" and is_number(value) and value >= 0):
         return value  # a completion of before chat says how many
     wanted = ""
     if name in _NUMBERS:
         least, most = _NUMBERS[name]
-        if not (_is_number(value) and least <= value <= most):
+        if not (is_number(value) and least <= value <= most):
             wanted = f"a number from {least:g}" + (f" to {most:g}" if most < math.inf else "")
     elif name in _FLAGS and not isinstance(value, bool):
         wanted = "true or false"
@@ -282,10 +283,6 @@ def _checked_value(name: str, value: Any) -> Any:
 
 def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_typo(name: str, known: str) -> bool:

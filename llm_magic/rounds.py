@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from .accounting import estimated, may_be_billed, price
+from .backends.base import closing
 from .continuation import Seam
 from .counts import Usage
 from .errors import BackendError, LLMMagicError
@@ -106,24 +107,23 @@ class Round:
         stream = plan.backend.stream(request) if plan.cache is None else plan.cache.stream(plan.backend, request)
         stops = Stops(stop_strings(request.params), builder=builder, show=show)
         seam = Seam(self._continues, plan.info.continues, builder=builder, show=show, take=stops.add)
-        try:
-            async for event in stream:
-                if isinstance(event, OtherAnswer):
-                    self._others.add(event)
-                    show(event)
-                else:
-                    seam.add(event)
-                for check in checks:
-                    check(request, builder)
-                # An answer in one piece is all here, and so is what it is billed.
-                if stops.is_met and may_leave:
-                    break
-        finally:
-            seam.end()
-            stops.end()
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+        async with closing(stream):
+            try:
+                async for event in stream:
+                    if isinstance(event, OtherAnswer):
+                        self._others.add(event)
+                        show(event)
+                    else:
+                        seam.add(event)
+                    for check in checks:
+                        check(request, builder)
+                    # An answer in one piece is all here, and so is what it is billed.
+                    if stops.is_met and may_leave:
+                        break
+            finally:
+                seam.end()
+                stops.end()
+                self._others.end()
 
     def turn(self, *, status: Status | None = None, error: LLMMagicError | None = None) -> Turn:
         """What has come of it, if it ends here.

@@ -30,15 +30,6 @@ def stop_strings(params: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(value for value in values if isinstance(value, str) and value)
 
 
-def before_stop(text: str, stops: tuple[str, ...]) -> str:
-    """A whole text up to the first stop string in it.
-
-    >>> before_stop("one END two", ("END", "two")), before_stop("one", ("END",))
-    ('one ', 'one')
-    """
-    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))]
-
-
 class StopSearch:
     """Finds the first stop string in a text that comes in pieces.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
@@ -356,9 +356,8 @@ class TurnBuilder:
             status = "failed" if status == "truncated" else status
             # One that goes on with another and brings nothing must not take its place.
             text = ""
-        return Turn(
-            id=base.id,
-            prompt=base.prompt,
+        return replace(
+            base,
             text=text,
             status=status,
             reasoning="\n\n".join(filter(None, (base.reasoning, "".join(self._reasoning)))),
@@ -367,28 +366,17 @@ class TurnBuilder:
                 ToolCall(id=call[0], name=call[1], arguments=call[2], signature=call[3])
                 for _, call in sorted(self._calls.items())
             ),
-            steps=base.steps,
-            tool_names=base.tool_names,
             logprobs=self._all_logprobs(),
             finish_reason=done.finish_reason if done else None,
             error=error,
             usage=self.usage or usage or Usage(),
             cost_usd=cost_usd,
-            backend=base.backend,
-            requested_model=base.requested_model,
             model=done.model if done else None,
             service_tier=done.service_tier if done else None,
             request_id=request_id or (self._opened.request_id if self._opened else None),
-            at=base.at,
             latency_s=self._clock() - self._start,
             ttft_s=self._ttft_s,
             retries=self._retries,
-            system=base.system,
-            settings=base.settings,
-            seen=base.seen,
-            is_fresh=base.is_fresh,
-            cell_id=base.cell_id,
-            continues=base.continues,
             notices=tuple(self._notices),
             is_cached=self.is_cached,
             organization=self._opened.organization if self._opened else None,

@@ -6,6 +6,7 @@ conversations, views or the ledger, and keeps no state of a stream on itself.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -89,6 +90,16 @@ class BackendInfo:
     organization: str | None = None
     provider: str | None = None
     continues: Continues = "ask"
+
+
+@contextlib.asynccontextmanager
+async def closing(stream: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
+    """Close a backend's stream in the end, where it is one that can be closed."""
+    try:
+        yield stream
+    finally:
+        if (close := getattr(stream, "aclose", None)) is not None:
+            await close()
 
 
 @runtime_checkable

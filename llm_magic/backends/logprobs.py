@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..kinds import as_number
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -47,21 +49,17 @@ def _of_lists(tokens: list[Any], sent: Mapping[str, Any]) -> Iterable[TokenLogpr
     values = sent.get("token_logprobs") or ()
     tops = sent.get("top_logprobs") or ()
     for token, value, top in itertools.zip_longest(tokens, values[: len(tokens)], tops[: len(tokens)]):
-        yield _token(str(token), _number(value), top if isinstance(top, dict) else {})
+        yield _token(str(token), as_number(value), top if isinstance(top, dict) else {})
 
 
 def _of_position(position: Mapping[str, Any]) -> TokenLogprob:
     """Alternatives of one place, of which the likeliest is taken for the token."""
     if "token" in position:
         return position
-    best = max(position, key=lambda token: _number(position[token]) or float("-inf"))
-    return _token(str(best), _number(position[best]), position)
+    best = max(position, key=lambda token: as_number(position[token]) or float("-inf"))
+    return _token(str(best), as_number(position[best]), position)
 
 
 def _token(token: str, logprob: float | None, top: Mapping[str, Any] | None = None) -> TokenLogprob:
-    alternatives = [{"token": str(other), "logprob": _number(value)} for other, value in (top or {}).items()]
+    alternatives = [{"token": str(other), "logprob": as_number(value)} for other, value in (top or {}).items()]
     return {"token": token, "logprob": logprob, "bytes": None, "top_logprobs": alternatives}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -152,6 +152,14 @@ def test_stop_strings_hold_for_each(chat: Conversation) -> None:
     assert [reply.text, *(other.text for other in reply.others)] == ["answ", "answ"]
 
 
+def test_the_first_stop_string_is_the_same_for_all(chat: Conversation) -> None:
+    """The one that is whole first ends each answer, and an answer that was ended so has stopped."""
+    reply = chat.ask("what?", model="choices", n=2, stop=["nswer", "we"])
+
+    assert [reply.text, *(other.text for other in reply.others)] == ["ans", "ans"]
+    assert [other.finish_reason for other in reply.others] == ["stop"]
+
+
 def test_versions_are_kept_in_the_store(tmp_path: Path, fake_server: FakeServer) -> None:
     """All of them, and one ledger row."""
     with contextlib.closing(open_session(tmp_path / "store.db")) as session:
